@@ -1,0 +1,106 @@
+#ifndef RAGLAN_TENSOR_BACKEND_H
+#define RAGLAN_TENSOR_BACKEND_H
+/* Backends: one struct of function pointers, the arithmetic under the operators.
+ *
+ * cpu/ref.c in plain loops is the law. Each faster family (one file an instruction set)
+ * starts from the entries of the one below it and replaces what it does better; it is
+ * checked against ref within the tolerance that it declares. RAGLAN_CPU=ref|avx2|avx512|
+ * bf16|amx forces a family, else the best that this processor has is taken.
+ * ref, avx2 and avx512 multiply in f32; bf16 and amx round both factors of a product to
+ * bf16 and add in f32. Within a family the same input gives the same bytes at any number of threads. */
+#include "util/err.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum activation { ACT_NONE, ACT_RELU, ACT_RELU2, ACT_GELU, ACT_SIGMOID, ACT_TANH } activation;
+
+/* Packed copies of a leaf weight in the order a family's product reads them (and of its
+ * transpose), made at first use and again when `version` has moved. Opaque; freed by pack_free. */
+typedef struct pack_cache pack_cache;
+pack_cache *pack_new(void);
+void pack_free(pack_cache *p);
+
+/* c [m, n] = act(op(a) op(b) + bias), or += with `accumulate` (then no bias, no activation).
+ * op(a) is [m, k]: stored [m, k] with row stride lda, or [k, m] when a_t. Likewise op(b) [k, n].
+ * bias [n] or NULL. c may not overlap a or b. When b is a leaf weight, packs and version let a
+ * family keep its packed copy. Each c element sums over k in one fixed order. */
+typedef struct matmul {
+    int64_t m, n, k;
+    const float *a;
+    int64_t lda;
+    bool a_t;
+    const float *b;
+    int64_t ldb;
+    bool b_t;
+    float *c;
+    int64_t ldc;
+    bool accumulate;
+    const float *bias;
+    activation act;
+    pack_cache *packs;
+    uint64_t version;
+} matmul;
+
+/* Attention over ragged spans (tensor.h t_attention). Strides are in floats; q, k, v point at
+ * their first column. lse [Tq, H]: log-sum-exp of each query row and head, saved for backward. */
+typedef struct attention {
+    const float *q, *k, *v;
+    int64_t q_stride, k_stride, v_stride;
+    int64_t width, n_heads;
+    int64_t n_spans;
+    const struct span *q_spans, *kv_spans;
+    bool causal;
+    float *out;            /* [Tq, width]; backward reads it */
+    float *lse;            /* [Tq, n_heads] */
+    const float *dout;     /* backward: [Tq, width] */
+    float *dq, *dk, *dv;   /* backward: added to, same strides as q, k, v; NULL: not wanted */
+} attention;
+
+typedef struct adamw_args {
+    float lr, beta1, beta2, eps, decay; /* decay: decoupled, p -= lr * decay * p */
+    float grad_scale;                   /* clipping factor, 1 when within the bound */
+    float correct1, correct2;           /* 1 - beta^t, or 1 for no bias correction (the origin) */
+} adamw_args;
+
+typedef struct backend {
+    const char *name;      /* "ref", "avx2", ... */
+    bool rounds_to_bf16;   /* products in bf16 */
+
+    void (*matmul)(const matmul *mm);
+    void (*attention_forward)(const attention *at);
+    void (*attention_backward)(const attention *at);
+
+    /* Rows of [rows, cols], contiguous. Norms save what backward needs in stat [rows, 2]. */
+    void (*layer_norm)(int64_t rows, int64_t cols, const float *x, const float *gain, const float *bias, float *y,
+                       float *stat);
+    void (*layer_norm_back)(int64_t rows, int64_t cols, const float *x, const float *gain, const float *stat,
+                            const float *dy, float *dx, float *dgain, float *dbias); /* all added to; any may be NULL */
+    void (*rms_norm)(int64_t rows, int64_t cols, const float *x, const float *gain, float *y, float *stat);
+    void (*rms_norm_back)(int64_t rows, int64_t cols, const float *x, const float *gain, const float *stat,
+                          const float *dy, float *dx, float *dgain);
+    void (*activate)(int64_t n, activation act, const float *x, float *y);
+    /* dx += dy * act'(.), where y = act(x); x may be NULL for activations whose slope follows from y. */
+    void (*activate_back)(int64_t n, activation act, const float *x, const float *y, const float *dy, float *dx);
+    /* Softmax of each row in place; returns the log-sum-exp of each row in lse (may be NULL). */
+    void (*softmax)(int64_t rows, int64_t cols, float *x, float *lse);
+
+    void (*add)(int64_t n, const float *x, float *y);            /* y += x */
+    void (*add_scaled)(int64_t n, float s, const float *x, float *y); /* y += s x */
+    void (*embed)(int64_t n, int64_t cols, const float *table, const int32_t *id, float *y);
+    /* table_d[id[i]] += dy[i], duplicates in order of i. */
+    void (*embed_back)(int64_t n, int64_t cols, const int32_t *id, const float *dy, int64_t table_rows, float *table_d);
+    double (*sum_squares)(int64_t n, const float *x); /* fixed pieces, f64 */
+    void (*adamw)(int64_t n, const adamw_args *a, const float *grad, float *m, float *v, float *p);
+} backend;
+
+const backend *backend_cpu(void); /* chosen once: RAGLAN_CPU, else the best here */
+const backend *backend_ref(void);
+/* A family by name; ERR_BACKEND where this processor lacks it, ERR_ARG for an unknown name (lists the known). */
+status backend_find(const char *name, const backend **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
