@@ -58,9 +58,11 @@ const char *err_where(void) {
 
 const char *err_name(status code) {
     switch (code) {
-    case OK: return "ok";
+    case OK:
+        return "ok";
 #define X(name, what)                                                                              \
-    case ERR_##name: return what;
+    case ERR_##name:                                                                               \
+        return what;
         ERR_CODES(X)
 #undef X
     }
