@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REDRAW_S      0.1 /* on a terminal */
+#define REDRAW_S     0.1  /* on a terminal */
 #define PLAIN_LINE_S 10.0 /* elsewhere */
 
 static atomic_int level_now = LOG_INFO;
@@ -32,7 +32,8 @@ log_level log_level_get(void) {
 }
 
 void log_write(log_level level, const char *fmt, ...) {
-    static const char *const prefix[] = {"raglan: error: ", "raglan: warning: ", "", "raglan: debug: "};
+    static const char *const prefix[] = {"raglan: error: ", "raglan: warning: ", "",
+                                         "raglan: debug: "};
     if (level > log_level_get()) return;
     pthread_mutex_lock(&lock);
     if (bar[0]) fputs("\r\033[K", stderr);
@@ -53,8 +54,10 @@ static bool on_terminal(void) {
 
 static void time_text(double s, char out[32]) {
     int64_t n = s < 0 ? 0 : (int64_t)(s + .5);
-    if (n >= 3600) snprintf(out, 32, "%d:%02d:%02d", (int)(n / 3600), (int)(n / 60 % 60), (int)(n % 60));
-    else snprintf(out, 32, "%d:%02d", (int)(n / 60), (int)(n % 60));
+    if (n >= 3600)
+        snprintf(out, 32, "%d:%02d:%02d", (int)(n / 3600), (int)(n / 60 % 60), (int)(n % 60));
+    else
+        snprintf(out, 32, "%d:%02d", (int)(n / 60), (int)(n % 60));
 }
 
 /* "embedding passages  42% 4200/10000 passages, 913.2/s, 0:06 left" */
@@ -70,7 +73,8 @@ static void describe(const progress *p, double t, char *out, size_t size) {
                  (int)(100.0 * (double)p->done / (double)p->total), (long long)p->done,
                  (long long)p->total, p->unit, rate < 100, rate, text);
     else
-        snprintf(out, size, "%s %lld %s, %.*f/s", p->label, (long long)p->done, p->unit, rate < 100, rate);
+        snprintf(out, size, "%s %lld %s, %.*f/s", p->label, (long long)p->done, p->unit, rate < 100,
+                 rate);
 }
 
 void progress_begin(progress *p, const char *label, const char *unit, int64_t total) {

@@ -1,7 +1,7 @@
 #ifndef RAGLAN_UTIL_LOG_H
 #define RAGLAN_UTIL_LOG_H
 /* Log lines and progress bars, both on stderr; stdout is for results.
- * On a terminal a warning is "raglan: warning: sentence"; levels below the set one are silent.
+ * A warning reads "raglan: warning: sentence", an info line is the sentence alone; levels below the set one are silent.
  * The only global mutable state of the house besides err_msg(). */
 #include "util/err.h"
 
