@@ -2,7 +2,9 @@
 #include "util/hash.h"
 #include "util/mem.h"
 
+#define ERR_STATE openssl_err_state /* libcrypto has a type of the name of our status code */
 #include <openssl/evp.h>
+#undef ERR_STATE
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -13,7 +15,8 @@ struct sha1 {
 sha1 *sha1_new(void) {
     sha1 *h = xmalloc(sizeof *h);
     h->context = EVP_MD_CTX_new();
-    MUST(h->context && EVP_DigestInit_ex(h->context, EVP_sha1(), NULL) == 1, "libcrypto refuses SHA-1");
+    MUST(h->context && EVP_DigestInit_ex(h->context, EVP_sha1(), NULL) == 1,
+         "libcrypto refuses SHA-1");
     return h;
 }
 
