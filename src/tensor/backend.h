@@ -97,7 +97,9 @@ typedef struct backend {
 
 const backend *backend_cpu(void); /* chosen once: RAGLAN_CPU, else the best here */
 const backend *backend_ref(void);
-/* A family by name; ERR_BACKEND where this processor lacks it, ERR_ARG for an unknown name (lists the known). */
+/* A family by name (NULL: what RAGLAN_CPU says, else the best here); ERR_BACKEND where this
+ * processor lacks it, ERR_ARG for an unknown name (lists the known). A program asks this first,
+ * so that a wrong RAGLAN_CPU is a sentence; backend_cpu can only abort. */
 status backend_find(const char *name, const backend **out);
 
 #ifdef __cplusplus
