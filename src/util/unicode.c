@@ -147,7 +147,6 @@ bool utf8_is_upper(int32_t c) {
 void utf8_add_lower(buf *b, const char *s, size_t n) {
     for (size_t i = 0; i < n;) utf8_put(b, utf8_lower(utf8_next(s, n, &i)));
 }
-
 static utf8proc_option_t form_options(utf8_form form) {
     static const utf8proc_option_t options[] = {
         [UTF8_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
