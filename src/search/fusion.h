@@ -1,0 +1,59 @@
+#ifndef RAGLAN_SEARCH_FUSION_H
+#define RAGLAN_SEARCH_FUSION_H
+/* Fusion: one ranking out of BM25 and dense scores of the same candidates. Pure functions.
+ *
+ * Sum (default; Bruch, Gai & Ingber 2023 find the convex combination above rank fusion, with
+ * one robust parameter):    s = bm25 / best_bm25(q) + lambda * dense
+ * Reciprocal ranks (Cormack, Clarke & Buettcher 2009):  s = 1/(60 + rank_bm25) + 1/(60 +
+ * rank_dense)
+ *
+ * Then document context: each passage gains `share` of the scores of up to `reach`
+ * neighbours on each side in its document. */
+#include "search/hits.h"
+
+typedef enum fusion_mode { FUSION_SUM, FUSION_RRF } fusion_mode;
+typedef struct fusion {
+    fusion_mode mode;
+    double lambda; /* weight of the dense score; default 1.0 */
+    double share;  /* of the neighbours' scores; default .05 */
+    int reach;     /* neighbours a side; default 5 */
+} fusion;
+extern const fusion fusion_default;
+
+/* One passage with both scores. has_dense false: there is no vector (counts 0 in the sum, no rank).
+ */
+typedef struct candidate {
+    int64_t id;
+    float bm25; /* 0: no word in common; no rank */
+    float dense;
+    bool has_dense;
+    float score; /* out */
+} candidate;
+
+/* The candidates of one question and who is whose neighbour. Neighbours of c[i]: the indices
+ * neighbour[begin[i] .. begin[i+1]) into c. begin NULL: no smoothing. */
+typedef struct fusion_pool {
+    candidate *c; /* [n] */
+    int64_t n;
+    const int32_t *begin;     /* [n + 1] */
+    const int32_t *neighbour; /* [begin[n]] */
+    const uint8_t *relevant;  /* [n], for tuning; NULL elsewhere */
+} fusion_pool;
+
+/* Fills c[i].score; leaves the order (and so the neighbour indices) as it is. */
+void fusion_score(const fusion *f, const fusion_pool *pool);
+
+/* Best k by score, ties to the smaller id; hits [k]; returns how many. */
+int64_t fusion_top(const fusion_pool *pool, int64_t k, hit *hits);
+
+/* Chooses lambda and share over a fixed grid by MRR@10 on dev questions (pools with
+ * `relevant`); the first of equals wins, lambda ascending, then share. mode and reach are
+ * taken from *f, lambda and share written to it. A question with no relevant candidate counts 0. n
+ * 0 leaves *f alone. */
+typedef struct fusion_tuning {
+    double mrr;         /* of the chosen setting */
+    double mrr_default; /* of the setting that *f held before */
+    double mrr_bm25, mrr_dense;
+} fusion_tuning;
+void fusion_tune(const fusion_pool *pools, int64_t n, fusion *f, fusion_tuning *out);
+#endif

@@ -1,0 +1,45 @@
+#ifndef RAGLAN_SEARCH_HITS_H
+#define RAGLAN_SEARCH_HITS_H
+/* Hits: what every search returns, and the one rule of order: higher score first, equal
+ * scores by the smaller id. The order is total, so the best k of a set do not depend on who
+ * looked at which part of it: threads may each keep their own and merge. */
+#include "util/err.h"
+
+typedef struct hit {
+    int64_t id; /* passage id, >= 0; never a position */
+    float score;
+} hit;
+
+/* Is a before b? */
+static inline bool hit_before(hit a, hit b) {
+    return a.score > b.score || (a.score == b.score && a.id < b.id);
+}
+
+/* The best k seen so far, kept as a heap whose top is the worst of them. The caller owns
+ * `at` (room for k hits). A NaN score is never kept. */
+typedef struct topk {
+    hit *at; /* [k] */
+    int64_t n, k;
+} topk;
+void topk_add(topk *t, hit h);
+/* Would this score be refused whatever its id? A cheap test before looking up an id. */
+static inline bool topk_refuses(const topk *t, float score) {
+    return t->n == t->k && !(score >= t->at[0].score);
+}
+void topk_sort(topk *t); /* best first; the heap is used up */
+void hits_sort(hit *hits, int64_t n);
+
+/* A filter on passages: false leaves the passage out. Must be thread-safe. NULL fn keeps all. */
+typedef struct hit_filter {
+    bool (*keep)(void *arg, int64_t id);
+    void *arg;
+} hit_filter;
+
+/* Deleted passages: ids in ascending order, borrowed by whoever is handed it at open. */
+typedef struct id_list {
+    const int64_t *at;
+    int64_t n;
+} id_list;
+/* Index of id in an ascending list, or -1. */
+int64_t id_find(const int64_t *ids, int64_t n, int64_t id);
+#endif
