@@ -36,11 +36,11 @@ void store_rollback(store *s); /* no transaction open: a no-op */
 /* Strings may be NULL for "none" where said; on reading they are "" then, and borrowed: until
  * the callback returns, or in the arena given. */
 typedef struct store_document {
-    int64_t key;        /* out */
-    const char *id;     /* NULL: the sha1 of text */
-    const char *uri;    /* where it is from; NULL: none */
-    const char *title;  /* NULL: none */
-    const char *text;   /* [text_bytes] well-formed UTF-8 */
+    int64_t key;       /* out */
+    const char *id;    /* NULL: the sha1 of text */
+    const char *uri;   /* where it is from; NULL: none */
+    const char *title; /* NULL: none */
+    const char *text;  /* [text_bytes] well-formed UTF-8 */
     size_t text_bytes;
     const char *meta;   /* a JSON object, NULL: none */
     const char *path;   /* source file, as given to ingest; NULL: none */
@@ -71,8 +71,8 @@ status store_resolve(store *s, const char *name, arena *a, int64_t **keys, int64
 
 typedef status (*store_document_fn)(void *arg, const store_document *d);
 /* All documents by key; those with a key above `after` (0: all). The callback may read from
- * the store, and may write to documents and passages already visited. Another status than OK ends the loop
- * and is returned. */
+ * the store, and may write to documents and passages already visited. Another status than OK ends
+ * the loop and is returned. */
 status store_each_document(store *s, int64_t after, store_document_fn fn, void *arg);
 
 typedef struct store_removed {
@@ -85,14 +85,14 @@ status store_remove(store *s, const char *name, store_removed *out);
 /* ---- passages ---- */
 
 typedef struct store_passage {
-    int64_t id;             /* out */
-    int64_t document;       /* its document's key */
-    int64_t ordinal;        /* place within the document, from 0; ids of one document are consecutive */
-    int64_t begin, end;     /* bytes of the document's text */
-    int64_t n_title;        /* so many of the tokens are the title's, in front */
-    const int32_t *tokens;  /* [n_tokens] */
+    int64_t id;         /* out */
+    int64_t document;   /* its document's key */
+    int64_t ordinal;    /* place within the document, from 0; ids of one document are consecutive */
+    int64_t begin, end; /* bytes of the document's text */
+    int64_t n_title;    /* so many of the tokens are the title's, in front */
+    const int32_t *tokens; /* [n_tokens] */
     int64_t n_tokens;
-    uint64_t hash;          /* out: hash64 of the tokens */
+    uint64_t hash; /* out: hash64 of the tokens */
 } store_passage;
 
 /* The current cut (text/window.h window_describe): passages of documents cut otherwise, or not
@@ -124,21 +124,29 @@ status store_get_hit(store *s, int64_t id, arena *a, store_hit *out, bool *found
 
 /* ---- questions ---- */
 
-typedef enum store_split { SPLIT_TRAIN, SPLIT_DEV, SPLIT_TEST, N_SPLITS, SPLIT_ALL = N_SPLITS } store_split;
-const char *store_split_name(store_split split);                  /* "train", "dev", "test" */
-bool store_split_parse(const char *name, store_split *out);       /* knows "validation", "valid", "eval" = dev too */
+typedef enum store_split {
+    SPLIT_TRAIN,
+    SPLIT_DEV,
+    SPLIT_TEST,
+    N_SPLITS,
+    SPLIT_ALL = N_SPLITS
+} store_split;
+const char *store_split_name(store_split split); /* "train", "dev", "test" */
+bool store_split_parse(const char *name,
+                       store_split *out); /* knows "validation", "valid", "eval" = dev too */
 
 typedef struct store_question {
-    int64_t key;             /* out */
-    const char *id;          /* NULL: a sha1 of question and documents */
+    int64_t key;    /* out */
+    const char *id; /* NULL: a sha1 of question and documents */
     store_split split;
     const char *question;
-    const char *answers;     /* JSON array of strings; NULL: [] */
-    const char *documents;   /* JSON array of document ids or uris; NULL: [] (any document may answer) */
+    const char *answers; /* JSON array of strings; NULL: [] */
+    const char
+        *documents; /* JSON array of document ids or uris; NULL: [] (any document may answer) */
     const char *full_answer; /* NULL: none */
     const char *kind;        /* "one_hop", ...; NULL: none */
     bool unanswerable;
-    const char *evidence;    /* id of the document (paragraph) that holds the answer; NULL: unknown */
+    const char *evidence; /* id of the document (paragraph) that holds the answer; NULL: unknown */
     const char *path, *format; /* source; NULL: none */
 } store_question;
 

@@ -12,8 +12,7 @@
 
 typedef struct tokenizer tokenizer;
 
-/* The same four ids in every model trained here; tokenizer_open refuses a model where a
- * special piece it has lies elsewhere only if ids are asked for: see tokenizer_special. */
+/* The same four ids in every model trained here; see tokenizer_has_specials. */
 enum { TOKEN_PAD = 0, TOKEN_BOS = 1, TOKEN_EOS = 2, TOKEN_UNK = 3 };
 
 typedef enum tokenizer_kind { TOKENIZER_BPE, TOKENIZER_UNIGRAM } tokenizer_kind;
@@ -45,15 +44,18 @@ void tokenizer_close(tokenizer *t); /* NULL is a no-op */
 
 const char *tokenizer_hash(const tokenizer *t); /* sha1 of the file's bytes, 40 digits */
 int64_t tokenizer_size(const tokenizer *t);     /* pieces; ids are 0..size-1 */
+/* The four special pieces stand at the ids above. False only for models trained elsewhere:
+ * they encode and decode here, but raglan's own models cannot be fed from them. */
+bool tokenizer_has_specials(const tokenizer *t);
 
 /* What a piece is, computed once at open. */
 enum {
-    PIECE_SPECIAL = 1, /* control or unknown: PAD, BOS, EOS, UNK */
-    PIECE_BYTE = 2,    /* <0x41>: one byte of a character spelled out */
-    PIECE_WORD = 4,    /* begins a word: its text starts with a blank */
-    PIECE_DIGIT = 8,   /* holds a number character */
-    PIECE_CAPITAL = 16,/* its first letter is upper case */
-    PIECE_PUNCT = 32,  /* has punctuation or symbols and no letter or number */
+    PIECE_SPECIAL = 1,  /* control or unknown: PAD, BOS, EOS, UNK */
+    PIECE_BYTE = 2,     /* <0x41>: one byte of a character spelled out */
+    PIECE_WORD = 4,     /* begins a word: its text starts with a blank */
+    PIECE_DIGIT = 8,    /* holds a number character */
+    PIECE_CAPITAL = 16, /* its first letter is upper case */
+    PIECE_PUNCT = 32,   /* has punctuation or symbols and no letter or number */
 };
 uint8_t tokenizer_flags(const tokenizer *t, int32_t id);
 /* The piece as the model spells it ("▁the", "<0x0A>", "<s>"); borrowed. */

@@ -9,9 +9,9 @@
 typedef struct window_options {
     int64_t context_size; /* tokens of a passage, title included; 0: 64; at least 8 */
     int64_t overlap;      /* tokens a window shares with the one before; < context_size / 2 */
-    bool title;           /* put the title in front of each window: its first tokens, at most a quarter
-                             of context_size, and they count towards it */
-    bool sentences;       /* end a window at the last sentence end in its second half, if any */
+    bool title;     /* put the title in front of each window: its first tokens, at most a quarter
+                       of context_size, and they count towards it */
+    bool sentences; /* end a window at the last sentence end in its second half, if any */
 } window_options;
 
 typedef struct window {
