@@ -1,0 +1,216 @@
+#include "data/corpus.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct loader {
+    corpus *c;
+    const tokenizer *t;
+    int64_t cap, token_cap, document_cap;
+    span title; /* of the document last seen */
+    tokens scratch;
+} loader;
+
+static span add_tokens(loader *l, const int32_t *ids, int64_t n) {
+    corpus *c = l->c;
+    if (c->n_tokens + n > l->token_cap) {
+        l->token_cap = 2 * (c->n_tokens + n);
+        c->tokens = xrealloc(c->tokens, (size_t)l->token_cap * sizeof *c->tokens);
+    }
+    if (n) memcpy(c->tokens + c->n_tokens, ids, (size_t)n * sizeof *ids);
+    c->n_tokens += n;
+    return (span){c->n_tokens - n, c->n_tokens};
+}
+
+/* Titles first: document keys ascend, and so do the keys that passages refer to within reach. */
+static status add_document(void *arg, const store_document *d) {
+    loader *l = arg;
+    corpus *c = l->c;
+    if (c->n_documents == l->document_cap) {
+        l->document_cap = l->document_cap ? 2 * l->document_cap : 1024;
+        c->document_key =
+            xrealloc(c->document_key, (size_t)l->document_cap * sizeof *c->document_key);
+        c->document_passages =
+            xrealloc(c->document_passages, (size_t)l->document_cap * sizeof *c->document_passages);
+    }
+    tokens_reset(&l->scratch);
+    tokenizer_encode(l->t, d->title, strlen(d->title), &l->scratch);
+    c->document_key[c->n_documents] = d->key;
+    c->document_passages[c->n_documents++] =
+        add_tokens(l, l->scratch.id, l->scratch.n); /* the title, for now */
+    return OK;
+}
+
+static int64_t find_key(const int64_t *keys, int64_t n, int64_t key) {
+    int64_t lo = 0, hi = n;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (keys[mid] < key)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < n && keys[lo] == key ? lo : -1;
+}
+
+static status add_passage(void *arg, const store_passage *p) {
+    loader *l = arg;
+    corpus *c = l->c;
+    if (c->n == l->cap) {
+        l->cap = l->cap ? 2 * l->cap : 4096;
+        c->id = xrealloc(c->id, (size_t)l->cap * sizeof *c->id);
+        c->document = xrealloc(c->document, (size_t)l->cap * sizeof *c->document);
+        c->ordinal = xrealloc(c->ordinal, (size_t)l->cap * sizeof *c->ordinal);
+        c->text = xrealloc(c->text, (size_t)l->cap * sizeof *c->text);
+        c->title = xrealloc(c->title, (size_t)l->cap * sizeof *c->title);
+    }
+    int64_t d = find_key(c->document_key, c->n_documents, p->document);
+    if (d < 0) return OK; /* a document added since the titles were read: the next load has it */
+    c->id[c->n] = p->id;
+    c->document[c->n] = p->document;
+    c->ordinal[c->n] = (int32_t)p->ordinal;
+    c->title[c->n] = c->document_passages[d];
+    c->text[c->n++] = add_tokens(l, p->tokens + p->n_title, p->n_tokens - p->n_title);
+    return OK;
+}
+
+/* document_passages held the titles while loading; now it says where the passages are. Ids of
+ * one document are consecutive. */
+static void link_documents(corpus *c) {
+    memset(c->document_passages, 0, (size_t)c->n_documents * sizeof *c->document_passages);
+    for (int64_t i = 0; i < c->n; i++) {
+        span *s = &c->document_passages[find_key(c->document_key, c->n_documents, c->document[i])];
+        if (s->end == 0) s->begin = i;
+        s->end = i + 1;
+    }
+}
+
+status corpus_load(store *s, const tokenizer *t, corpus **out) {
+    loader l = {.c = xcalloc(1, sizeof(corpus)), .t = t};
+    status st = store_each_document(s, 0, add_document, &l);
+    if (!st) st = store_each_passage(s, 0, add_passage, &l);
+    tokens_clear(&l.scratch);
+    if (st) {
+        corpus_free(l.c);
+        return st;
+    }
+    if (l.c->n_documents) link_documents(l.c);
+    *out = l.c;
+    return OK;
+}
+
+void corpus_free(corpus *c) {
+    if (!c) return;
+    free(c->id);
+    free(c->document);
+    free(c->ordinal);
+    free(c->text);
+    free(c->title);
+    free(c->tokens);
+    free(c->document_key);
+    free(c->document_passages);
+    free(c);
+}
+
+int64_t corpus_find(const corpus *c, int64_t passage_id) {
+    return find_key(c->id, c->n, passage_id);
+}
+
+span corpus_document(const corpus *c, int64_t document_key) {
+    int64_t d = find_key(c->document_key, c->n_documents, document_key);
+    return d < 0 ? (span){0, 0} : c->document_passages[d];
+}
+
+/* ---- text of tokens ---- */
+
+static const char blank_mark[] = "\xe2\x96\x81"; /* U+2581, SentencePiece's blank */
+
+static void add_piece(const tokenizer *t, int32_t id, buf *out) {
+    uint8_t flags = tokenizer_flags(t, id);
+    const char *piece = tokenizer_piece(t, id);
+    if (flags & PIECE_SPECIAL) return;
+    if (flags & PIECE_BYTE) {
+        buf_putc(out, (char)strtol(piece + 3, NULL, 16)); /* <0x41> */
+        return;
+    }
+    for (const char *at; (at = strstr(piece, blank_mark)); piece = at + 3) {
+        buf_add(out, piece, (size_t)(at - piece));
+        buf_putc(out, ' ');
+    }
+    buf_puts(out, piece);
+}
+
+void corpus_text(const corpus *c, const tokenizer *t, int64_t i, buf *out, int64_t *begins) {
+    int64_t n = c->text[i].end - c->text[i].begin;
+    for (int64_t j = 0; j < n; j++) {
+        if (begins) begins[j] = (int64_t)out->len;
+        add_piece(t, c->tokens[c->text[i].begin + j], out);
+    }
+    if (begins) begins[n] = (int64_t)out->len;
+}
+
+static bool same_bytes(const char *a, const char *b, size_t n, bool fold) {
+    for (size_t i = 0; i < n; i++)
+        if (fold ? tolower((unsigned char)a[i]) != tolower((unsigned char)b[i]) : a[i] != b[i])
+            return false;
+    return true;
+}
+
+/* The tokens whose text, but for a leading blank, is exactly bytes at..at+n. */
+static span tokens_at(const buf *text, const int64_t *begins, int64_t n_tokens, int64_t at,
+                      int64_t n) {
+    for (int64_t j = 0; j < n_tokens; j++) {
+        int64_t b = begins[j];
+        if (b < at && b + 1 == at && text->at[b] == ' ') b++;
+        if (b != at) continue;
+        for (int64_t k = j + 1; k <= n_tokens; k++)
+            if (begins[k] == at + n) return (span){j, k};
+        return (span){0, 0};
+    }
+    return (span){0, 0};
+}
+
+static span find_text(const buf *text, const int64_t *begins, int64_t n_tokens, const char *answer,
+                      bool fold) {
+    int64_t n = (int64_t)strlen(answer);
+    for (int64_t at = 0; n > 0 && at + n <= (int64_t)text->len; at++) {
+        if (!same_bytes(text->at + at, answer, (size_t)n, fold)) continue;
+        span s = tokens_at(text, begins, n_tokens, at, n);
+        if (s.end > s.begin) return s;
+    }
+    return (span){0, 0};
+}
+
+span corpus_find_answer(const corpus *c, const tokenizer *t, int64_t i, char *const *answers,
+                        int64_t n) {
+    buf text = {0};
+    int64_t n_tokens = c->text[i].end - c->text[i].begin;
+    int64_t *begins = xmalloc((size_t)(n_tokens + 1) * sizeof *begins);
+    corpus_text(c, t, i, &text, begins);
+    span found = {0, 0};
+    for (int fold = 0; fold < 2 && found.end == 0; fold++)
+        for (int64_t j = 0; j < n && found.end == 0; j++)
+            found = find_text(&text, begins, n_tokens, answers[j], fold);
+    free(begins);
+    buf_clear(&text);
+    return found;
+}
+
+float *corpus_idf(const corpus *c, int64_t vocab) {
+    float *idf = xcalloc((size_t)vocab, sizeof *idf);
+    int64_t *last =
+        xcalloc((size_t)vocab, sizeof *last); /* 1 + passage that counted this token last */
+    for (int64_t i = 0; i < c->n; i++)
+        for (int64_t j = c->text[i].begin; j < c->text[i].end; j++) {
+            int32_t id = c->tokens[j];
+            if (id < 0 || id >= vocab || last[id] == i + 1) continue;
+            last[id] = i + 1;
+            idf[id]++;
+        }
+    for (int64_t v = 0; v < vocab; v++)
+        idf[v] = logf((float)(c->n + 1) / (idf[v] > 0 ? idf[v] : 1)) + 1;
+    free(last);
+    return idf;
+}

@@ -1,0 +1,72 @@
+#include "model/embedder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/stop.h"
+
+enum { BATCH_TOKENS = 8192 };
+
+int64_t embed_passage_ids(const retriever *m, const corpus *c, int64_t i, int32_t *ids) {
+    int64_t n = 0;
+    if (m->c.title)
+        for (int64_t j = c->title[i].begin; j < c->title[i].end && n < EMBED_TITLE_MAX; j++)
+            ids[n++] = c->tokens[j];
+    for (int64_t j = c->text[i].begin; j < c->text[i].end; j++) ids[n++] = c->tokens[j];
+    return n;
+}
+
+static void run(retriever *m, graph *g, const int32_t *ids, const span *texts, int64_t n,
+                text_kind kind, float *out) {
+    tensor *v = retriever_encode(m, g, ids, (spans){n, texts}, kind, true);
+    memcpy(out, v->v, (size_t)(n * m->c.embedding_dim) * sizeof(float));
+    graph_reset(g, 0);
+}
+
+void embed_texts(retriever *m, const int32_t *tokens, const span *texts, int64_t n, text_kind kind,
+                 float *out) {
+    arena *a = arena_new(0);
+    graph *g = graph_new(a, NULL, false);
+    span *s = xmalloc((size_t)(n + 1) * sizeof *s);
+    for (int64_t i = 0, j; i < n; i = j) {
+        /* spans of this batch, moved to begin at the batch's first token */
+        int64_t first = texts[i].begin, last = first;
+        for (j = i; j < n && (j == i || texts[j].end - first <= BATCH_TOKENS); j++) {
+            if (texts[j].begin != last) break;
+            s[j - i] = (span){texts[j].begin - first, texts[j].end - first};
+            last = texts[j].end;
+        }
+        run(m, g, tokens + first, s, j - i, kind, out + i * m->c.embedding_dim);
+    }
+    free(s);
+    graph_free(g);
+    arena_free(a);
+}
+
+status embed_passages(retriever *m, const corpus *c, const int64_t *index, int64_t n, float *out,
+                      void (*progress)(void *arg, int64_t done), void *arg) {
+    int64_t longest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        span s = c->text[index ? index[i] : i];
+        if (s.end - s.begin > longest) longest = s.end - s.begin;
+    }
+    int32_t *ids = xmalloc((size_t)(BATCH_TOKENS + longest + EMBED_TITLE_MAX) * sizeof *ids);
+    span *texts = xmalloc((size_t)BATCH_TOKENS * sizeof *texts);
+    status st = OK;
+    for (int64_t i = 0, j; i < n && !st; i = j) {
+        int64_t at = 0;
+        for (j = i; j < n && at < BATCH_TOKENS && j - i < BATCH_TOKENS; j++) {
+            int64_t k = embed_passage_ids(m, c, index ? index[j] : j, ids + at);
+            texts[j - i] = (span){at, at + k};
+            at += k;
+        }
+        embed_texts(m, ids, texts, j - i, TEXT_PASSAGE, out + i * m->c.embedding_dim);
+        if (progress) progress(arg, j);
+        if (stop_requested())
+            st = err_set(ERR_STOPPED, __FILE__, __LINE__,
+                         "stopped while embedding passages, %ld of %ld done", (long)j, (long)n);
+    }
+    free(ids);
+    free(texts);
+    return st;
+}

@@ -1,0 +1,83 @@
+#ifndef RAGLAN_MODEL_GENERATOR_H
+#define RAGLAN_MODEL_GENERATOR_H
+/* The generator: reads a question together with each of its passages, fuses them in the
+ * decoder (Fusion-in-Decoder, Izacard & Grave 2021) and writes the answer, by its vocabulary or
+ * by copying from the passages (pointer-generator, See et al. 2017): answers are mostly spans,
+ * and a small model trained on a few documents can point at names it could never spell.
+ *
+ *   encoder   embedding + row features + rank -> n_encoder blocks with rotary positions, a pair at
+ * a time decoder   n_decoder blocks: causal self-attention, attention over all rows of the
+ * question, feed output    gate * softmax(vocabulary, tied) + (1 - gate) * copy attention over
+ * passage rows places    start and end scores of each row: an auxiliary loss that teaches the
+ * encoder where answers lie (marginal over places, Clark & Gardner 2018), and the passage that an
+ * answer is credited to
+ *
+ * An answer that is not in the passages is the empty string: EOS first. */
+#include "model/reader_batch.h"
+#include "nn/layers.h"
+#include "util/json.h"
+
+typedef struct generator_config {
+    int64_t vocab, dim;
+    int n_encoder, n_decoder, n_heads;
+    float dropout;
+    bool copy; /* without it: vocabulary alone */
+    reader_limits limits;
+} generator_config;
+
+typedef struct generator {
+    generator_config c;
+    params *p;
+    tensor *embedding;  /* [V, D], tied: input of both sides and output */
+    tensor *feature;    /* [READER_FEATURES, D] */
+    tensor *rank;       /* [READER_MAX_RANK, D] */
+    attend_layer *read; /* [n_encoder] */
+    feed_layer *read_feed;
+    attend_layer *write, *look; /* [n_decoder] self, over the passages */
+    feed_layer *write_feed;
+    tensor *norm_in, *norm_in_bias, *norm_out, *norm_out_bias;
+    tensor *gate, *gate_bias; /* [D, 1], [1, 1] */
+    tensor *copy_q, *copy_k;  /* [D, C] */
+    tensor *place;            /* [D, 2] start, end */
+} generator;
+
+generator_config generator_defaults(void);
+json_t *generator_config_json(const generator_config *c);
+status generator_config_read(const json_t *j, generator_config *out);
+generator *generator_new(const generator_config *c, uint64_t seed, bool with_grad);
+void generator_free(generator *m);
+
+tensor *generator_encode(generator *m, graph *g, const reader_batch *b); /* [n_rows, D] */
+/* Training loss of a batch: answer tokens + place_weight * (start + end). parts (may be NULL) gets
+ * the two shares. */
+tensor *generator_loss(generator *m, graph *g, const reader_batch *b, float place_weight,
+                       double parts[2]);
+
+typedef struct decode_options {
+    int64_t max_tokens; /* 0: limits.answer */
+    int n_beams;        /* 1: greedy or sampled */
+    float temperature;  /* 0: greedy */
+    int sample_top_k;   /* 0: all */
+    uint64_t seed;
+    float empty_bias; /* added to the log probability of "not in these documents" at the first token
+                       */
+    /* Called with each token of a single greedy or sampled answer as it is chosen; may be NULL. */
+    void (*on_token)(void *arg, int32_t id);
+    void *arg;
+} decode_options;
+
+typedef struct decoded {
+    int32_t *ids; /* [n] without EOS */
+    int64_t n;
+    double log_prob;       /* of the whole answer, EOS included */
+    double empty_log_prob; /* of EOS first */
+    double *passage_share; /* [n_passages] share of the place scores: who to credit */
+    int64_t n_passages;
+    bool is_cut; /* the length cap ended it */
+} decoded;
+
+/* Answers for n questions at once; their results in arena a (which also serves as scratch).
+ * Deterministic for a given seed, whatever the batch. */
+decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const reader_question *q,
+                          int64_t n, const decode_options *o);
+#endif

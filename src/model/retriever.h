@@ -1,0 +1,59 @@
+#ifndef RAGLAN_MODEL_RETRIEVER_H
+#define RAGLAN_MODEL_RETRIEVER_H
+/* The retriever: one encoder for questions and passages, unit vectors in one space.
+ *
+ *   bag    sum over tokens of weight[token, kind] * embedding[token], to unit length
+ *   state  a recurring transformer over windows of `window` tokens: window 0 goes through the
+ *          blocks by self-attention; each later window is read by cross-attention with the
+ *          same weights, then self-attention again (ORIGIN B.1). Cost is linear in the length.
+ *   vector unit(out(bag + mix(mean(norm(state)))))
+ *
+ * Token weights begin at the collection's IDF and `mix` at zero, so an untrained retriever is
+ * an IDF-weighted bag of words and the transformer learns what the bag misses: from scratch on
+ * a few thousand questions a transformer alone stays far behind it (docs/experiments.md).
+ * With bag false it is the published model: out(mean(state)) alone. */
+#include "nn/layers.h"
+#include "util/json.h"
+
+typedef struct retriever_config {
+    int64_t vocab, dim, embedding_dim;
+    int64_t window; /* tokens read at once */
+    int n_blocks, n_heads;
+    float dropout;
+    bool bag;   /* the bag of embeddings beside the transformer */
+    bool unit;  /* vectors of length 1 (the published model leaves them as they are) */
+    bool title; /* passages are encoded with their title in front */
+} retriever_config;
+
+typedef enum text_kind { TEXT_QUESTION, TEXT_PASSAGE } text_kind;
+
+typedef struct retriever {
+    retriever_config c;
+    params *p;
+    tensor *embedding;     /* [V, D] */
+    tensor *token_weight;  /* [V, 2]: as question, as passage */
+    tensor *marker;        /* [2, D] */
+    attend_layer *attends; /* [n_blocks] */
+    feed_layer *feeds;
+    tensor *norm, *norm_bias;
+    tensor *mix;       /* [D, D] */
+    tensor *out;       /* [D, E] */
+    tensor *log_scale; /* [1, 1]: log of 1/temperature */
+} retriever;
+
+/* Default sizes of the subcommand `train retriever`; vocab is the caller's. */
+retriever_config retriever_defaults(void);
+json_t *retriever_config_json(const retriever_config *c);
+status retriever_config_read(const json_t *j, retriever_config *out);
+
+/* idf [V] or NULL (ones). with_grad: for training. The caller frees. */
+retriever *retriever_new(const retriever_config *c, const float *idf, uint64_t seed,
+                         bool with_grad);
+void retriever_free(retriever *m);
+
+/* ids: all texts' tokens; texts: a span a text. [texts.n, E]; an empty text gives zeros.
+ * use_blocks false leaves the transformer out (bag alone; the first stage of training). */
+tensor *retriever_encode(retriever *m, graph *g, const int32_t *ids, spans texts, text_kind kind,
+                         bool use_blocks);
+
+#endif

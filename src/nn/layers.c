@@ -1,0 +1,94 @@
+#include "nn/layers.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static tensor *add(params *p, const char *name, const char *part, int64_t rows, int64_t cols,
+                   param_options o) {
+    char full[128];
+    snprintf(full, sizeof full, "%s.%s", name, part);
+    return params_add(p, full, rows, cols, o);
+}
+
+static const param_options one = {.init = INIT_ONE, .no_decay = true};
+static const param_options zero_vector = {.init = INIT_ZERO, .no_decay = true};
+static const param_options zero_matrix = {.init = INIT_ZERO};
+
+/* A matrix that keeps the variance of what goes in. */
+static param_options fan_in(int64_t n) {
+    return (param_options){.init = INIT_NORMAL, .scale = 1.0f / sqrtf((float)n)};
+}
+
+attend_layer attend_new(params *p, const char *name, const layer_options *o) {
+    MUST(o->dim % o->n_heads == 0, "dim %ld is no multiple of %d heads", (long)o->dim, o->n_heads);
+    attend_layer l = {.o = *o};
+    l.norm_x = add(p, name, "norm_x", 1, o->dim, one);
+    l.norm_x_bias = add(p, name, "norm_x_bias", 1, o->dim, zero_vector);
+    if (o->has_memory) {
+        l.norm_y = add(p, name, "norm_y", 1, o->dim, one);
+        l.norm_y_bias = add(p, name, "norm_y_bias", 1, o->dim, zero_vector);
+    }
+    l.wq = add(p, name, "wq", o->dim, o->dim, fan_in(o->dim));
+    l.wkv = add(p, name, "wkv", o->dim, 2 * o->dim, fan_in(o->dim));
+    l.wo = add(p, name, "wo", o->dim, o->dim, zero_matrix);
+    return l;
+}
+
+feed_layer feed_new(params *p, const char *name, const layer_options *o) {
+    feed_layer l = {.o = *o};
+    l.norm = add(p, name, "norm", 1, o->dim, one);
+    l.norm_bias = add(p, name, "norm_bias", 1, o->dim, zero_vector);
+    l.w1 = add(p, name, "w1", o->dim, o->ffn, fan_in(o->dim));
+    l.b1 = add(p, name, "b1", 1, o->ffn, zero_vector);
+    l.w2 = add(p, name, "w2", o->ffn, o->dim, zero_matrix);
+    l.b2 = add(p, name, "b2", 1, o->dim, zero_vector);
+    return l;
+}
+
+static tensor *norm_x(graph *g, const attend_layer *l, tensor *x) {
+    return t_layer_norm(g, x, l->norm_x, l->norm_x_bias);
+}
+
+static tensor *rotate(graph *g, const attend_layer *l, tensor *x, const int32_t *position) {
+    return position ? t_rotary(g, x, 0, l->o.dim, l->o.dim / l->o.n_heads, position) : x;
+}
+
+/* Keys and values of rows that are normed already. */
+static tensor *keys(graph *g, const attend_layer *l, tensor *y, const int32_t *position) {
+    return rotate(g, l, t_linear(g, y, l->wkv, NULL, ACT_NONE), position);
+}
+
+/* x plus what its queries h (normed) read from kv. */
+static tensor *read_keys(graph *g, const attend_layer *l, tensor *x, tensor *h, tensor *kv,
+                         spans q_spans, spans kv_spans, bool causal, const int32_t *position) {
+    tensor *q = rotate(g, l, t_linear(g, h, l->wq, NULL, ACT_NONE), position);
+    tensor *mixed = t_attention(g, (columns){q, 0}, (columns){kv, 0}, (columns){kv, l->o.dim},
+                                l->o.dim, l->o.n_heads, q_spans, kv_spans, causal);
+    return t_add(g, x, t_dropout(g, t_linear(g, mixed, l->wo, NULL, ACT_NONE), l->o.dropout));
+}
+
+tensor *attend(graph *g, const attend_layer *l, tensor *x, tensor *y, spans q_spans, spans kv_spans,
+               bool causal, const int32_t *position, const int32_t *y_position) {
+    tensor *h = norm_x(g, l, x);
+    tensor *kv = y ? attend_keys(g, l, y, y_position, true) : keys(g, l, h, position);
+    return read_keys(g, l, x, h, kv, q_spans, kv_spans, causal, position);
+}
+
+tensor *attend_keys(graph *g, const attend_layer *l, tensor *y, const int32_t *position,
+                    bool is_memory) {
+    tensor *h = is_memory && l->norm_y ? t_layer_norm(g, y, l->norm_y, l->norm_y_bias)
+                : is_memory            ? y
+                                       : norm_x(g, l, y);
+    return keys(g, l, h, position);
+}
+
+tensor *attend_cached(graph *g, const attend_layer *l, tensor *x, tensor *kv, spans q_spans,
+                      spans kv_spans, bool causal, const int32_t *position) {
+    return read_keys(g, l, x, norm_x(g, l, x), kv, q_spans, kv_spans, causal, position);
+}
+
+tensor *feed(graph *g, const feed_layer *l, tensor *x) {
+    tensor *h = t_layer_norm(g, x, l->norm, l->norm_bias);
+    tensor *wide = t_linear(g, h, l->w1, l->b1, l->o.act);
+    return t_add(g, x, t_dropout(g, t_linear(g, wide, l->w2, l->b2, ACT_NONE), l->o.dropout));
+}
