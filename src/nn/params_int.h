@@ -5,8 +5,8 @@
 
 typedef struct param {
     char *name;
-    tensor *t;    /* v and d point into the flat arrays once built */
-    int64_t at;   /* first element in the flat arrays, a multiple of 16 (64 bytes) */
+    tensor *t;  /* v and d point into the flat arrays once built */
+    int64_t at; /* first element in the flat arrays, a multiple of 16 (64 bytes) */
     param_options o;
 } param;
 
@@ -14,9 +14,9 @@ struct params {
     param *at;
     int64_t n, cap;
     bool is_built;
-    int64_t flat;                /* elements of each flat array, gaps of alignment included */
-    float *value;                /* [flat] */
-    float *grad, *m, *v;         /* [flat] each, gaps are zero for ever; NULL without gradients */
+    int64_t flat;        /* elements of each flat array, gaps of alignment included */
+    float *value;        /* [flat] */
+    float *grad, *m, *v; /* [flat] each, gaps are zero for ever; NULL without gradients */
 };
 
 static inline int64_t param_size(const param *x) {
