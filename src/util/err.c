@@ -74,13 +74,14 @@ void err_clear(void) {
     last_where[0] = 0;
 }
 
+/* One write, so that lines of several processes on one terminal do not mix. */
 void must_failed(const char *cond, const char *file, int line, const char *fmt, ...) {
-    fprintf(stderr, "raglan: %s:%d: broken promise: %s: ", file, line, cond);
+    char text[MSG_BYTES];
     va_list ap;
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    fprintf(stderr, "raglan: %s:%d: broken promise: %s: %s\n", file, line, cond, text);
     fflush(stderr);
     abort();
 }

@@ -98,10 +98,10 @@ static void match(const scan *s, value *v) {
         if (!(candidates >> i & 1)) continue;
         if (s->depth) {
             const char *step = p->step[s->depth - 1];
-            bool in_array = s->stack[s->depth - 1].kind == '[';
-            bool fits =
-                in_array ? strcmp(step, "*") == 0
-                         : strlen(step) == s->key.len && memcmp(step, s->key.at, s->key.len) == 0;
+            bool in_array = s->stack[s->depth - 1].kind == '[', is_star = strcmp(step, "*") == 0;
+            bool fits = in_array ? is_star
+                                 : !is_star && strlen(step) == s->key.len &&
+                                       memcmp(step, s->key.at, s->key.len) == 0;
             if (!fits) continue;
         }
         if (p->n == s->depth)

@@ -14,8 +14,7 @@
 #include "cmocka_all.h"
 
 static const int thread_counts[] = {1, 2, 3, 5};
-#define FOR_THREADS(i)                                                                             \
-    for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++)
+#define FOR_THREADS(i) for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++)
 
 typedef struct tally {
     atomic_int *seen;
@@ -100,7 +99,8 @@ static void mark(void *arg, int64_t begin, int64_t end, int worker) {
     cover *c = arg;
     for (int64_t i = begin; i < end; i++) atomic_fetch_add(&c->seen[i], 1);
     int length = (int)(end - begin), longest = atomic_load(&c->longest);
-    while (length > longest && !atomic_compare_exchange_weak(&c->longest, &longest, length)) {}
+    while (length > longest && !atomic_compare_exchange_weak(&c->longest, &longest, length)) {
+    }
 }
 
 static void a_range_is_cut_into_pieces_of_the_grain(void **state) {

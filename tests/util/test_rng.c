@@ -70,7 +70,8 @@ static void a_shuffle_keeps_the_items(void **state) {
 static void forks_differ_by_name_and_repeat_by_seed(void **state) {
     (void)state;
     rng a = rng_new(1), b = rng_new(1), c = rng_new(1);
-    rng dropout = rng_fork(&a, "dropout"), again = rng_fork(&b, "dropout"), other = rng_fork(&c, "order");
+    rng dropout = rng_fork(&a, "dropout"), again = rng_fork(&b, "dropout"),
+        other = rng_fork(&c, "order");
     assert_memory_equal(&dropout, &again, sizeof again);
     assert_memory_equal(&a, &b, sizeof b); /* the parent moved by one draw whatever the name */
     assert_memory_equal(&a, &c, sizeof c);
