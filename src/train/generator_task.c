@@ -1,0 +1,294 @@
+#include "train/generator_task.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metric/answer.h"
+#include "util/unicode.h"
+
+generator_task_options generator_task_defaults(void) {
+    return (generator_task_options){.batch_size = 16,
+                                    .n_passages = 4,
+                                    .gold_last = 0.7f,
+                                    .empty_share = 0.1f,
+                                    .place_weight = 0.5f,
+                                    .dev_questions = 200};
+}
+
+struct generator_task {
+    generator *m;
+    const token_traits *tr;
+    const corpus *c;
+    const tokenizer *t;
+    const qa_set *train, *dev;
+    top_passages train_top, dev_top;
+    generator_task_options o;
+    int64_t *usable; /* [n_usable] train questions to learn from */
+    int64_t n_usable;
+    int64_t *order; /* [n_usable] this epoch's order */
+    int64_t epoch;
+    arena *a;
+    graph *g;
+};
+
+/* ---- what tokens look like ---- */
+
+/* The id whose piece is the lower-case form of this one. */
+static int32_t folded(const tokenizer *t, int32_t id, buf *lower) {
+    if (!(tokenizer_flags(t, id) & PIECE_CAPITAL)) return id;
+    const char *piece = tokenizer_piece(t, id);
+    buf_reset(lower);
+    utf8_add_lower(lower, piece, strlen(piece));
+    int32_t found = tokenizer_find(t, lower->at);
+    return found < 0 ? id : found;
+}
+
+token_traits traits_of(const tokenizer *t, arena *a) {
+    int64_t n = tokenizer_size(t);
+    uint8_t *bits = ARENA_ARRAY(a, uint8_t, n);
+    int32_t *fold = ARENA_ARRAY(a, int32_t, n);
+    buf lower = {0};
+    for (int32_t id = 0; id < n; id++) {
+        uint8_t f = tokenizer_flags(t, id);
+        bits[id] = (uint8_t)((f & PIECE_DIGIT ? TRAIT_DIGIT : 0) |
+                             (f & PIECE_CAPITAL ? TRAIT_CAPITAL : 0) |
+                             (f & PIECE_WORD ? TRAIT_WORD_START : 0));
+        fold[id] = folded(t, id, &lower);
+    }
+    buf_clear(&lower);
+    return (token_traits){
+        .vocab = n, .bits = bits, .fold = fold, .bos = TOKEN_BOS, .eos = TOKEN_EOS};
+}
+
+/* ---- setting up ---- */
+
+static bool has_answer_passage(const qa *q) {
+    return q->relevant.end > q->relevant.begin && q->n_answers > 0;
+}
+
+status generator_task_new(generator *m, const token_traits *tr, const corpus *c, const tokenizer *t,
+                          const qa_set *train, top_passages train_top, const qa_set *dev,
+                          top_passages dev_top, const generator_task_options *o,
+                          generator_task **out) {
+    int64_t n_answered = 0;
+    for (int64_t i = 0; i < train->n; i++) n_answered += has_answer_passage(&train->at[i]);
+    if (n_answered == 0)
+        FAIL(ERR_STATE,
+             "none of the %ld train questions has an answer that a passage of its documents holds; "
+             "the generator learns "
+             "from such questions: add them with `raglan ingest`",
+             (long)train->n);
+    generator_task *k = xcalloc(1, sizeof *k);
+    *k = (generator_task){.m = m,
+                          .tr = tr,
+                          .c = c,
+                          .t = t,
+                          .train = train,
+                          .dev = dev,
+                          .train_top = train_top,
+                          .dev_top = dev_top,
+                          .o = *o,
+                          .epoch = -1};
+    k->usable = xmalloc((size_t)train->n * sizeof *k->usable);
+    k->order = xmalloc((size_t)train->n * sizeof *k->order);
+    for (int64_t i = 0; i < train->n; i++)
+        if ((has_answer_passage(&train->at[i]) || train->at[i].unanswerable) &&
+            train->at[i].tokens.end > train->at[i].tokens.begin)
+            k->usable[k->n_usable++] = i;
+    k->a = arena_new(0);
+    k->g = graph_new(k->a, NULL, true);
+    *out = k;
+    return OK;
+}
+
+void generator_task_free(generator_task *k) {
+    if (!k) return;
+    graph_free(k->g);
+    arena_free(k->a);
+    free(k->usable);
+    free(k->order);
+    free(k);
+}
+
+static int64_t usable_at(generator_task *k, int64_t i) {
+    int64_t epoch = i / k->n_usable;
+    if (epoch != k->epoch) {
+        memcpy(k->order, k->usable, (size_t)k->n_usable * sizeof *k->order);
+        rng r = rng_new(rng_hash(0x67656e, (uint64_t)epoch));
+        rng_shuffle(&r, k->order, k->n_usable);
+        k->epoch = epoch;
+    }
+    return k->order[i % k->n_usable];
+}
+
+/* ---- reader input ---- */
+
+reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set, int64_t q,
+                                   const int64_t *passages, int64_t n) {
+    const qa *x = &set->at[q];
+    reader_passage *p = arena_push(a, (size_t)(n + 1) * sizeof *p);
+    for (int64_t i = 0; i < n; i++) {
+        span title = c->title[passages[i]], text = c->text[passages[i]];
+        p[i] = (reader_passage){.title = c->tokens + title.begin,
+                                .n_title = title.end - title.begin,
+                                .ids = c->tokens + text.begin,
+                                .n_ids = text.end - text.begin};
+    }
+    return (reader_question){.ids = set->tokens + x->tokens.begin,
+                             .n_ids = x->tokens.end - x->tokens.begin,
+                             .passages = p,
+                             .n_passages = n};
+}
+
+/* Where the answer stands in each answering passage, and how it is spelled. */
+static void set_target(generator_task *k, int64_t q, const int64_t *passages, reader_question *rq,
+                       reader_passage *p) {
+    const qa *x = &k->train->at[q];
+    bool is_there = false;
+    for (int64_t i = 0; i < rq->n_passages; i++) {
+        if (!qa_is_relevant(k->train, x, passages[i])) continue;
+        is_there = true;
+        p[i].answer = corpus_find_answer(k->c, k->t, passages[i], x->answers, x->n_answers);
+        if (rq->n_answer == 0 && p[i].answer.end > p[i].answer.begin && !k->o.full_answers) {
+            rq->answer = p[i].ids + p[i].answer.begin;
+            rq->n_answer = p[i].answer.end - p[i].answer.begin;
+        }
+    }
+    if (!is_there || rq->n_answer > 0) return;
+    const char *text = k->o.full_answers && *x->full_answer ? x->full_answer : x->answers[0];
+    rq->answer = tokenizer_encode_ids(k->t, text, strlen(text), k->a, &rq->n_answer);
+}
+
+/* The passages of question q in this step; returns how many. */
+static int64_t choose_passages(generator_task *k, int64_t q, float gold, rng *r, int64_t *out) {
+    const qa *x = &k->train->at[q];
+    bool empties = !x->unanswerable && rng_uniform(r) < k->o.empty_share, has_gold = false;
+    const int64_t *top = k->train_top.at + q * k->train_top.k;
+    int64_t n = 0;
+    for (int64_t i = 0; i < k->train_top.k && n < k->o.n_passages && top[i] >= 0; i++) {
+        bool relevant = qa_is_relevant(k->train, x, top[i]);
+        if (empties && relevant) continue;
+        has_gold |= relevant;
+        out[n++] = top[i];
+    }
+    bool injects = rng_uniform(r) < gold;
+    if (!empties && !has_gold && has_answer_passage(x) && (injects || n == 0)) {
+        int64_t at = n < k->o.n_passages ? n++ : rng_below(r, n);
+        out[at] =
+            k->train
+                ->relevant[x->relevant.begin + rng_below(r, x->relevant.end - x->relevant.begin)];
+    }
+    return n;
+}
+
+static status task_step(void *self, int64_t step, int64_t total, rng *r, step_result *out) {
+    generator_task *k = self;
+    graph_reset(k->g, rng_next(r));
+    int64_t n = k->o.batch_size;
+    float done = total > 0 ? (float)step / (float)total : 0, gold = 1 + (k->o.gold_last - 1) * done;
+    reader_question *qs = ARENA_ARRAY(k->a, reader_question, n);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t q = usable_at(k, step * n + i);
+        int64_t *passages = ARENA_ARRAY(k->a, int64_t, k->o.n_passages);
+        int64_t n_passages = choose_passages(k, q, gold, r, passages);
+        qs[i] = reader_question_of(k->a, k->c, k->train, q, passages, n_passages);
+        set_target(k, q, passages, &qs[i], (reader_passage *)qs[i].passages);
+    }
+    reader_batch b = reader_batch_new(k->a, k->tr, &k->m->c.limits, qs, n);
+    tensor *loss = generator_loss(k->m, k->g, &b, k->o.place_weight, NULL);
+    graph_backward(k->g, loss, 1);
+    out->loss = loss->v[0];
+    out->tokens = b.n_rows + b.n_out;
+    return OK;
+}
+
+/* ---- dev ---- */
+
+static int64_t count_top(top_passages t, int64_t q, int64_t most) {
+    int64_t n = 0;
+    while (n < t.k && n < most && t.at[q * t.k + n] >= 0) n++;
+    return n;
+}
+
+static char *answer_text(generator_task *k, arena *a, const decoded *d) {
+    buf text = {0};
+    tokenizer_decode(k->t, d->ids, d->n, &text);
+    char *s = arena_strdup(a, text.at ? text.at : "");
+    buf_clear(&text);
+    return s;
+}
+
+enum { DECODE_BATCH = 16 };
+
+/* Greedy answers of dev questions first..first+n-1 into text. */
+static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, char **text) {
+    reader_question qs[DECODE_BATCH];
+    for (int64_t i = 0; i < n; i++)
+        qs[i] = reader_question_of(a, k->c, k->dev, first + i,
+                                   k->dev_top.at + (first + i) * k->dev_top.k,
+                                   count_top(k->dev_top, first + i, k->dev_top.k));
+    decoded *d = generator_decode(k->m, a, k->tr, qs, n, &(decode_options){.n_beams = 1});
+    for (int64_t i = 0; i < n; i++) text[i] = answer_text(k, a, &d[i]);
+}
+
+static status task_evaluate(void *self, bool final, dev_result *out) {
+    generator_task *k = self;
+    int64_t n = !final && k->dev->n > k->o.dev_questions ? k->o.dev_questions : k->dev->n;
+    arena *a = arena_new(0);
+    double em = 0, f1 = 0, empty = 0;
+    int64_t n_answerable = 0, n_empty = 0;
+    for (int64_t first = 0; first < n; first += DECODE_BATCH) {
+        char *text[DECODE_BATCH];
+        int64_t m = n - first < DECODE_BATCH ? n - first : DECODE_BATCH;
+        answer_dev(k, a, first, m, text);
+        for (int64_t i = 0; i < m; i++) {
+            const qa *x = &k->dev->at[first + i];
+            if (x->unanswerable) {
+                n_empty++;
+                empty += text[i][0] == 0;
+                continue;
+            }
+            answer_score s =
+                answer_best(ANSWER_SQUAD, text[i], (const char *const *)x->answers, x->n_answers);
+            n_answerable++;
+            em += s.em;
+            f1 += s.f1;
+        }
+        arena_reset(a, 0);
+    }
+    arena_free(a);
+    double d = n_answerable ? (double)n_answerable : 1;
+    out->score = (em + f1) / (2 * d);
+    out->figures = json_pack("{s:f, s:f}", "em", 100 * em / d, "f1", 100 * f1 / d);
+    if (n_empty)
+        json_object_set_new(out->figures, "no_answer", json_real(100 * empty / (double)n_empty));
+    return OK;
+}
+
+/* One dev question after the other, each time the next: the answer beside the right one. */
+static status task_show(void *self, int64_t step, buf *text, json_t **example) {
+    generator_task *k = self;
+    arena *a = arena_new(0);
+    int64_t q = k->o.batch_size > 0 ? step / k->o.batch_size % k->dev->n : 0;
+    char *answer;
+    answer_dev(k, a, q, 1, &answer);
+    const qa *x = &k->dev->at[q];
+    const char *gold = x->unanswerable ? "" : x->n_answers ? x->answers[0] : "";
+    buf_printf(text, "question: %s\nanswer:   %s\nwanted:   %s\n", x->question,
+               *answer ? answer : "(not in these documents)",
+               *gold ? gold : "(not in these documents)");
+    *example =
+        json_pack("{s:s, s:s, s:s}", "question", x->question, "answer", answer, "gold", gold);
+    arena_free(a);
+    return OK;
+}
+
+void generator_task_trainee(generator_task *k, trainee *out) {
+    out->type = "generator";
+    out->self = k;
+    out->p = k->m->p;
+    out->step = task_step;
+    out->evaluate = k->dev->n ? task_evaluate : NULL;
+    out->show = k->dev->n ? task_show : NULL;
+}

@@ -1,0 +1,48 @@
+#ifndef RAGLAN_TRAIN_GENERATOR_TASK_H
+#define RAGLAN_TRAIN_GENERATOR_TASK_H
+/* Training the generator: questions with the passages that the trained retriever finds for
+ * them, fetched once before training, as published.
+ *
+ * A passage that answers is put among them where retrieval missed it, always at first and
+ * `gold_last` of the time at the end; in `empty_share` of the cases every answering passage is
+ * taken out and the right answer is the empty one, so that the model learns to say that it is
+ * not there. The target is spelled as the first passage at hand spells it, hence can be copied. */
+#include "data/corpus.h"
+#include "model/generator.h"
+#include "train/trainer.h"
+
+typedef struct generator_task_options {
+    int64_t batch_size; /* questions a step */
+    int64_t n_passages; /* passages a question while training */
+    float gold_last;    /* share of missed questions that still get a gold passage at the end */
+    float empty_share;
+    float place_weight; /* of the start and end losses */
+    bool full_answers;  /* learn the sentence instead of the short answer, as published */
+    int64_t dev_questions;
+} generator_task_options;
+generator_task_options generator_task_defaults(void);
+
+/* Best passages of each question of a set: [n, k] corpus indexes, best first, -1 pads. */
+typedef struct top_passages {
+    const int64_t *at;
+    int64_t k;
+} top_passages;
+
+/* Reader input of question q: tokens borrowed from the sets, the passages' array in a. */
+reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set, int64_t q,
+                                   const int64_t *passages, int64_t n);
+
+typedef struct generator_task generator_task;
+/* Everything is borrowed. dev may be empty: no dev figures. ERR_STATE when no train question has an
+ * answer that some passage holds. */
+status generator_task_new(generator *m, const token_traits *tr, const corpus *c, const tokenizer *t,
+                          const qa_set *train, top_passages train_top, const qa_set *dev,
+                          top_passages dev_top, const generator_task_options *o,
+                          generator_task **out);
+void generator_task_free(generator_task *k);
+/* Fills type, self, p and the functions; config and hashes are the caller's. */
+void generator_task_trainee(generator_task *k, trainee *out);
+
+/* The traits of a tokenizer's pieces (model/reader_batch.h); arrays in a. */
+token_traits traits_of(const tokenizer *t, arena *a);
+#endif

@@ -1,0 +1,39 @@
+#ifndef RAGLAN_TRAIN_RETRIEVER_TASK_H
+#define RAGLAN_TRAIN_RETRIEVER_TASK_H
+/* Training the retriever: what a step learns from, for the loop in trainer.h.
+ *
+ * Contrastive (default; DPR, Karpukhin et al. 2020; crops after Contriever, Izacard et al. 2022):
+ *   a batch of (query, passage) pairs, the other passages of the batch as negatives. Queries are
+ *   crops of the passages themselves, later half of them labelled questions, each of which brings
+ *   lexical hard negatives. Pairs known to be positive are masked. The first `bag_share` of the
+ *   steps trains the bag of embeddings alone, which is fast; then the transformer joins.
+ * Published (ORIGIN B.2): one question a step against batch_size sampled passages. */
+#include "data/corpus.h"
+#include "model/embedder.h"
+#include "search/lexical.h"
+#include "train/trainer.h"
+
+typedef enum retriever_loss { LOSS_CONTRASTIVE, LOSS_PUBLISHED } retriever_loss;
+
+typedef struct retriever_task_options {
+    retriever_loss loss;
+    int64_t batch_size;     /* pairs a step; published: passages a step */
+    int64_t block_batch;    /* pairs a step once the transformer joins; 0: batch_size */
+    int64_t hard_negatives; /* passages a labelled question */
+    float label_share;      /* of a batch, once labels are used */
+    float crop_share;       /* share of the steps that learn from crops alone */
+    float bag_share;        /* share of the steps without the transformer */
+    int64_t dev_questions, dev_passages; /* at most so many while training */
+} retriever_task_options;
+retriever_task_options retriever_task_defaults(void);
+
+typedef struct retriever_task retriever_task;
+/* Everything is borrowed and must outlive the task. lex: BM25 over the corpus (hard negatives,
+ * the baseline on dev). train, dev may be empty: then crops alone, no dev figures. */
+status retriever_task_new(retriever *m, const corpus *c, const tokenizer *t, const qa_set *train,
+                          const qa_set *dev, const lexical *lex, const retriever_task_options *o,
+                          retriever_task **out);
+void retriever_task_free(retriever_task *t);
+/* Fills type, self, p and the functions; config and hashes are the caller's. */
+void retriever_task_trainee(retriever_task *t, trainee *out);
+#endif
