@@ -22,9 +22,12 @@ extern "C" {
 typedef struct tensor {
     int64_t rows, cols;
     float *v;            /* [rows, cols] values */
-    float *d;            /* [rows, cols] gradient, accumulated; NULL: none wanted */
+    float *d;            /* leaf: [rows, cols] gradient, added to by backward; NULL: none wanted.
+                            A result's d is the engine's own and exists only during backward. */
     pack_cache *packs;   /* leaf weights only: the backend's packed copies (see backend.h) */
     uint64_t version;    /* leaf: bumped by whoever changes v, so that packs are renewed */
+    bool tracked;        /* set by the engine: a result that backward passes through */
+    struct tensor *base; /* set by t_rows: the tensor whose rows these are */
 } tensor;
 
 /* Rows begin..end-1. Lists of spans are borrowed by the operators until graph_reset. */
@@ -47,8 +50,9 @@ void graph_reset(graph *g, uint64_t seed);
 arena *graph_arena(graph *g); /* for index arrays that must live as long as the step */
 bool graph_is_training(const graph *g);
 
-/* Sets d of every recorded result, from loss [1,1] seeded with `scale` (1, or 1/n when
- * accumulating over n graphs). Leaf gradients are added to what is there. */
+/* Adds scale * d loss / d leaf to the gradient of every leaf that wants one; loss [1,1];
+ * scale 1, or 1/n when accumulating over n graphs. May be called again in the same graph,
+ * for another result: gradients add up. */
 void graph_backward(graph *g, tensor *loss, float scale);
 /* The same from any result, seeded with seed [rows, cols] (gradient cache, Gao et al. 2021). */
 void graph_backward_from(graph *g, tensor *y, const float *seed);
@@ -71,7 +75,7 @@ tensor *t_activate(graph *g, tensor *x, activation act);
 tensor *t_dropout(graph *g, tensor *x, float p); /* x itself outside training or at p = 0 */
 
 /* ---- shape ---- */
-tensor *t_rows(graph *g, tensor *x, int64_t begin, int64_t end); /* a view: shares v and d */
+tensor *t_rows(graph *g, tensor *x, int64_t begin, int64_t end); /* a view: shares values and gradient */
 tensor *t_cols(graph *g, tensor *x, int64_t begin, int64_t end); /* a copy */
 tensor *t_gather(graph *g, tensor *x, const int64_t *row, int64_t n); /* [n, D]; rows may repeat */
 tensor *t_concat(graph *g, tensor *const *parts, int64_t n);          /* one under another */
@@ -117,7 +121,7 @@ tensor *t_linear_cross_entropy(graph *g, tensor *x, tensor *e, const int32_t *ta
  *   symmetric    adds the loss of the columns that are somebody's positive against all rows, halves both */
 tensor *t_contrastive(graph *g, tensor *q, tensor *c, tensor *log_scale, const int32_t *positive, const uint8_t *masked,
                       bool symmetric);
-/* The published loss (ORIGIN B.2): log-softmax of scores [1, C], clamped below at -18; target
+/* The published program's loss: log-softmax of scores [1, C], clamped below at -18; target
  * 1/p on the p positives; the negative mean over all C entries. */
 tensor *t_published_loss(graph *g, tensor *scores, const uint8_t *is_positive);
 /* Mean over spans of -log sum over flagged rows of softmax(scores within the span), scores

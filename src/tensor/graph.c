@@ -1,0 +1,142 @@
+/* The tape: a list of records, walked from last to first (Wengert 1964; Griewank & Walther
+ * 2008, ch. 3, reverse mode).
+ *
+ * Gradients of results live shortly. A record whose result has no gradient does not lead to
+ * the loss and is skipped. After a record has run, its result's buffer is spare and goes to
+ * the next taker of that size, so a deep network's backward cycles through a few buffers
+ * that stay in cache. It also makes a second walk in the same graph right: it starts
+ * from nothing but its own seed, and gradients of leaves add up.
+ *
+ * A view (t_rows) has no record: asking for its gradient gives a part of its base's. The
+ * base's record is older than any reader of the view, hence walked later. */
+#include "tensor/tensor_int.h"
+
+#include <stdlib.h>
+
+graph *graph_new(arena *a, const backend *be, bool training) {
+    graph *g = xcalloc(1, sizeof *g);
+    g->arena = a;
+    g->mark = arena_mark(a);
+    g->be = be ? be : backend_cpu();
+    g->training = training;
+    return g;
+}
+
+void graph_free(graph *g) {
+    if (!g) return;
+    arena_reset(g->arena, g->mark);
+    free(g);
+}
+
+void graph_reset(graph *g, uint64_t seed) {
+    arena_reset(g->arena, g->mark);
+    g->seed = seed;
+    g->n_dropout = 0;
+    g->last = NULL;
+    g->spares = g->no_spares = NULL;
+}
+
+arena *graph_arena(graph *g) {
+    return g->arena;
+}
+
+bool graph_is_training(const graph *g) {
+    return g->training;
+}
+
+tensor *graph_result(graph *g, int64_t rows, int64_t cols) {
+    tensor *t = arena_push(g->arena, sizeof *t);
+    t->rows = rows;
+    t->cols = cols;
+    t->v = ARENA_ARRAY(g->arena, float, rows *cols);
+    return t;
+}
+
+tensor *graph_loss(graph *g, double sum) {
+    tensor *t = graph_result(g, 1, 1);
+    t->v[0] = (float)sum;
+    return t;
+}
+
+bool graph_wants(const graph *g, const tensor *t) {
+    return g->training && t && (t->d || t->tracked);
+}
+
+void *graph_record(graph *g, size_t bytes, tensor *y, void (*back)(graph *g, record *r)) {
+    record *r = arena_push(g->arena, bytes);
+    r->before = g->last;
+    r->y = y;
+    r->back = back;
+    g->last = r;
+    y->tracked = true;
+    return r;
+}
+
+/* ---- gradient buffers ---- */
+
+float *graph_take(graph *g, int64_t n) {
+    for (spare **at = &g->spares; *at; at = &(*at)->next) {
+        spare *s = *at;
+        if (s->n != n) continue;
+        *at = s->next;
+        s->next = g->no_spares;
+        g->no_spares = s;
+        return s->at;
+    }
+    return ARENA_ARRAY(g->arena, float, n);
+}
+
+void graph_give(graph *g, float *at, int64_t n) {
+    spare *s = g->no_spares;
+    if (s)
+        g->no_spares = s->next;
+    else
+        s = arena_take(g->arena, sizeof *s);
+    *s = (spare){.next = g->spares, .n = n, .at = at};
+    g->spares = s;
+}
+
+float *graph_grad_fresh(graph *g, tensor *t, bool *fresh) {
+    *fresh = false;
+    if (!graph_wants(g, t)) return NULL;
+    if (t->base) return graph_grad(g, t->base) + (t->v - t->base->v);
+    if (!t->d) {
+        t->d = graph_take(g, t->rows * t->cols);
+        *fresh = true;
+    }
+    return t->d;
+}
+
+float *graph_grad(graph *g, tensor *t) {
+    bool fresh;
+    float *d = graph_grad_fresh(g, t, &fresh);
+    if (fresh) vec_zero(t->rows * t->cols, d);
+    return d;
+}
+
+void graph_add_grad(graph *g, tensor *t, const float *dy) {
+    bool fresh;
+    float *d = graph_grad_fresh(g, t, &fresh);
+    if (fresh)
+        vec_copy(t->rows * t->cols, dy, d);
+    else if (d)
+        vec_add(g->be, t->rows * t->cols, dy, d);
+}
+
+/* ---- backward ---- */
+
+void graph_backward_from(graph *g, tensor *y, const float *seed) {
+    MUST(g->training, "backward in a graph that was made without training");
+    graph_add_grad(g, y, seed);
+    for (record *r = g->last; r; r = r->before) {
+        if (!r->y->d) continue;
+        r->back(g, r);
+        if (r->y->d) graph_give(g, r->y->d, r->y->rows * r->y->cols);
+        r->y->d = NULL;
+    }
+}
+
+void graph_backward(graph *g, tensor *loss, float scale) {
+    MUST(loss->rows == 1 && loss->cols == 1, "a loss is [1, 1], this is " SHAPE, OF(loss));
+    graph_backward_from(g, loss, &scale);
+}

@@ -1,0 +1,172 @@
+/* Norms of rows.
+ *
+ *   layer norm (Ba et al. 2016)             y = (x - mean) / sqrt(var + 1e-5) * gain + bias
+ *   RMS norm (Zhang & Sennrich 2019)        y = x / sqrt(mean(x^2) + 1e-6) * gain
+ *   unit length                             y = x / |x|,  dx = (dy - y (y . dy)) / |x|
+ *
+ * Rows are worked on in fixed pieces. Gains and biases are shared by all rows: each piece sums
+ * its own part and the parts are added in order of the rows. */
+#include "tensor/tensor_int.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LEAST_ROWS 64 /* a piece of backward: fewer and the parts to be added outweigh the work */
+
+typedef struct norm_record {
+    record r;
+    tensor *x, *gain, *bias;
+    float *stat; /* [T, 2] from forward */
+} norm_record;
+
+typedef struct norm_job {
+    const backend *be;
+    bool layer; /* else RMS */
+    int64_t cols, grain;
+    const float *x, *gain, *bias, *dy;
+    float *y, *stat, *dx;
+    float *dgains, *dbiases; /* [pieces, D] parts, or NULL */
+} norm_job;
+
+static void norm_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    norm_job *j = arg;
+    int64_t at = begin * j->cols;
+    if (j->layer)
+        j->be->layer_norm(end - begin, j->cols, j->x + at, j->gain, j->bias, j->y + at,
+                          j->stat + 2 * begin);
+    else
+        j->be->rms_norm(end - begin, j->cols, j->x + at, j->gain, j->y + at, j->stat + 2 * begin);
+}
+
+static void norm_back_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    norm_job *j = arg;
+    int64_t at = begin * j->cols, part = begin / j->grain * j->cols, rows = end - begin;
+    float *dgain = j->dgains ? j->dgains + part : NULL;
+    float *dbias = j->dbiases ? j->dbiases + part : NULL;
+    float *dx = j->dx ? j->dx + at : NULL;
+    if (dgain) memset(dgain, 0, (size_t)j->cols * sizeof *dgain);
+    if (dbias) memset(dbias, 0, (size_t)j->cols * sizeof *dbias);
+    if (j->layer)
+        j->be->layer_norm_back(rows, j->cols, j->x + at, j->gain, j->stat + 2 * begin, j->dy + at,
+                               dx, dgain, dbias);
+    else
+        j->be->rms_norm_back(rows, j->cols, j->x + at, j->gain, j->stat + 2 * begin, j->dy + at, dx,
+                             dgain);
+}
+
+static void add_parts(graph *g, tensor *t, float *parts, int64_t n_parts) {
+    if (!parts) return;
+    vec_add_columns(g->be, n_parts, t->cols, parts, graph_grad(g, t));
+    graph_give(g, parts, n_parts * t->cols);
+}
+
+static void norm_back(graph *g, record *r) {
+    norm_record *n = (norm_record *)r;
+    int64_t rows = r->y->rows, cols = r->y->cols;
+    int64_t grain = rows_grain(cols) > LEAST_ROWS ? rows_grain(cols) : LEAST_ROWS;
+    int64_t n_parts = (rows + grain - 1) / grain;
+    norm_job j = {.be = g->be,
+                  .layer = n->bias,
+                  .cols = cols,
+                  .grain = grain,
+                  .x = n->x->v,
+                  .gain = n->gain ? n->gain->v : NULL,
+                  .dy = r->y->d,
+                  .stat = n->stat,
+                  .dx = graph_grad(g, n->x),
+                  .dgains = graph_wants(g, n->gain) ? graph_take(g, n_parts * cols) : NULL,
+                  .dbiases = graph_wants(g, n->bias) ? graph_take(g, n_parts * cols) : NULL};
+    par_range(rows, grain, norm_back_piece, &j);
+    add_parts(g, n->gain, j.dgains, n_parts);
+    add_parts(g, n->bias, j.dbiases, n_parts);
+}
+
+static tensor *norm(graph *g, tensor *x, tensor *gain, tensor *bias) {
+    tensor *y = graph_result(g, x->rows, x->cols);
+    norm_job j = {.be = g->be,
+                  .layer = bias,
+                  .cols = x->cols,
+                  .x = x->v,
+                  .gain = gain ? gain->v : NULL,
+                  .bias = bias ? bias->v : NULL,
+                  .y = y->v,
+                  .stat = ARENA_ARRAY(g->arena, float, 2 * x->rows)};
+    par_range(x->rows, rows_grain(x->cols), norm_piece, &j);
+    if (graph_wants(g, x) || graph_wants(g, gain) || graph_wants(g, bias)) {
+        norm_record *n = RECORD(g, norm_record, y, norm_back);
+        n->x = x, n->gain = gain, n->bias = bias, n->stat = j.stat;
+    }
+    return y;
+}
+
+static void check_row(const char *op, const tensor *x, const tensor *row) {
+    MUST(row->rows == 1 && row->cols == x->cols, "%s: x is " SHAPE ", its gain or bias " SHAPE, op,
+         OF(x), OF(row));
+}
+
+tensor *t_layer_norm(graph *g, tensor *x, tensor *gain, tensor *bias) {
+    check_row("layer_norm", x, gain);
+    check_row("layer_norm", x, bias);
+    return norm(g, x, gain, bias);
+}
+
+tensor *t_rms_norm(graph *g, tensor *x, tensor *gain) {
+    if (gain) check_row("rms_norm", x, gain);
+    return norm(g, x, gain, NULL);
+}
+
+/* ---- unit length ---- */
+
+typedef struct unit_record {
+    record r;
+    tensor *x;
+    float *inv; /* [T] 1 / length, 0 for a zero row */
+    const float *from, *dy;
+    float *to;
+} unit_record;
+
+static void unit_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    unit_record *u = arg;
+    int64_t cols = u->x->cols;
+    for (int64_t r = begin; r < end; r++) {
+        const float *x = u->x->v + r * cols;
+        double length = sqrt(vec_dot(cols, x, x));
+        u->inv[r] = length > 0 ? (float)(1 / length) : 0;
+        for (int64_t c = 0; c < cols; c++) u->to[r * cols + c] = x[c] * u->inv[r];
+    }
+}
+
+static void unit_back_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    unit_record *u = arg;
+    int64_t cols = u->x->cols;
+    for (int64_t r = begin; r < end; r++) {
+        const float *y = u->from + r * cols, *dy = u->dy + r * cols;
+        float along = (float)vec_dot(cols, y, dy);
+        for (int64_t c = 0; c < cols; c++)
+            u->to[r * cols + c] += (dy[c] - y[c] * along) * u->inv[r];
+    }
+}
+
+static void unit_back(graph *g, record *r) {
+    unit_record *u = (unit_record *)r;
+    u->from = r->y->v;
+    u->dy = r->y->d;
+    u->to = graph_grad(g, u->x);
+    par_range(r->y->rows, rows_grain(r->y->cols), unit_back_piece, u);
+}
+
+tensor *t_normalize(graph *g, tensor *x) {
+    tensor *y = graph_result(g, x->rows, x->cols);
+    unit_record u = {.x = x, .inv = ARENA_ARRAY(g->arena, float, x->rows), .to = y->v};
+    par_range(x->rows, rows_grain(x->cols), unit_piece, &u);
+    if (graph_wants(g, x)) {
+        unit_record *kept = RECORD(g, unit_record, y, unit_back);
+        kept->x = x;
+        kept->inv = u.inv;
+    }
+    return y;
+}

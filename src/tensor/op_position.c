@@ -1,0 +1,194 @@
+/* Positions: sinusoids added to embeddings, rotations of queries and keys.
+ *
+ * Sinusoids (Vaswani et al. 2017, sec. 3.5) as the origin has them: frequency i of D/2 is
+ * 1e-4^(i / (D/2 - 1)), sines fill the first half of a row, cosines the second, all times
+ * sqrt(2/D). Rotary (Su et al. 2021, sec. 3.2.2): in a head of width K the pair
+ * (x[i], x[i + K/2]) turns by position * 10000^(-2i/K); its backward turns the other way.
+ *
+ * Sines and cosines are computed in f64, once for each position that occurs when positions
+ * are smaller than the number of rows, else once for each row. */
+#include "tensor/tensor_int.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct angles {
+    int64_t half;
+    const float *sin, *cos; /* [positions or rows, half] */
+    const int32_t *position;
+    bool by_position;
+} angles;
+
+typedef struct angle_job {
+    angles *a;
+    const double *frequency; /* [half] */
+    float *sin, *cos;
+} angle_job;
+
+static void angle_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    angle_job *j = arg;
+    int64_t half = j->a->half;
+    for (int64_t r = begin; r < end; r++) {
+        double position = j->a->by_position ? (double)r : j->a->position[r];
+        for (int64_t i = 0; i < half; i++) {
+            double turn = position * j->frequency[i];
+            j->sin[r * half + i] = (float)sin(turn);
+            j->cos[r * half + i] = (float)cos(turn);
+        }
+    }
+}
+
+static angles make_angles(graph *g, int64_t n, const int32_t *position, int64_t half,
+                          const double *frequency) {
+    int32_t least = 0, most = 0;
+    for (int64_t t = 0; t < n; t++) {
+        least = position[t] < least ? position[t] : least;
+        most = position[t] > most ? position[t] : most;
+    }
+    angles a = {.half = half, .position = position, .by_position = least >= 0 && most < n};
+    int64_t rows = a.by_position ? most + 1 : n;
+    angle_job j = {.a = &a,
+                   .frequency = frequency,
+                   .sin = ARENA_ARRAY(g->arena, float, rows *half),
+                   .cos = ARENA_ARRAY(g->arena, float, rows *half)};
+    par_range(rows, rows_grain(16 * half), angle_piece, &j);
+    a.sin = j.sin;
+    a.cos = j.cos;
+    return a;
+}
+
+static int64_t angle_row(const angles *a, int64_t t) {
+    return (a->by_position ? a->position[t] : t) * a->half;
+}
+
+/* ---- x + sinusoids ---- */
+
+typedef struct sinusoid_record {
+    record r;
+    tensor *x;
+    float *y;
+    angles a;
+    float scale;
+} sinusoid_record;
+
+static void sinusoid_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    sinusoid_record *s = arg;
+    int64_t half = s->a.half;
+    for (int64_t t = begin; t < end; t++) {
+        const float *x = s->x->v + t * 2 * half, *sines = s->a.sin + angle_row(&s->a, t);
+        const float *cosines = s->a.cos + angle_row(&s->a, t);
+        float *y = s->y + t * 2 * half;
+        for (int64_t i = 0; i < half; i++) {
+            y[i] = x[i] + s->scale * sines[i];
+            y[half + i] = x[half + i] + s->scale * cosines[i];
+        }
+    }
+}
+
+static void sinusoid_back(graph *g, record *r) {
+    graph_add_grad(g, ((sinusoid_record *)r)->x, r->y->d);
+}
+
+tensor *t_add_sinusoid(graph *g, tensor *x, const int32_t *position) {
+    MUST(x->cols % 2 == 0, "sinusoid: x is " SHAPE ", wanted an even width", OF(x));
+    int64_t half = x->cols / 2;
+    double *frequency = ARENA_ARRAY(g->arena, double, half);
+    for (int64_t i = 0; i < half; i++)
+        frequency[i] = half > 1 ? pow(1e-4, (double)i / (double)(half - 1)) : 1;
+    tensor *y = graph_result(g, x->rows, x->cols);
+    sinusoid_record s = {.x = x,
+                         .y = y->v,
+                         .a = make_angles(g, x->rows, position, half, frequency),
+                         .scale = (float)sqrt(2 / (double)x->cols)};
+    par_range(x->rows, rows_grain(x->cols), sinusoid_piece, &s);
+    if (graph_wants(g, x)) RECORD(g, sinusoid_record, y, sinusoid_back)->x = x;
+    return y;
+}
+
+/* ---- rotary ---- */
+
+typedef struct rotary_record {
+    record r;
+    tensor *x;
+    int64_t begin, end, head_width;
+    angles a;
+    const backend *be;
+    const float *from;
+    float *to;
+    float sign; /* -1 turns back */
+    bool add;   /* to += rather than = */
+} rotary_record;
+
+static void rotate_head(const rotary_record *o, int64_t t, const float *from, float *to) {
+    int64_t half = o->a.half;
+    const float *sines = o->a.sin + angle_row(&o->a, t), *cosines = o->a.cos + angle_row(&o->a, t);
+    for (int64_t i = 0; i < half; i++) {
+        float s = o->sign * sines[i], c = cosines[i];
+        float low = from[i] * c - from[half + i] * s;
+        float high = from[half + i] * c + from[i] * s;
+        to[i] = o->add ? to[i] + low : low;
+        to[half + i] = o->add ? to[half + i] + high : high;
+    }
+}
+
+static void move(const rotary_record *o, int64_t n, const float *from, float *to) {
+    if (o->add)
+        o->be->add(n, from, to);
+    else
+        memcpy(to, from, (size_t)n * sizeof *to);
+}
+
+static void rotary_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    rotary_record *o = arg;
+    int64_t cols = o->x->cols;
+    for (int64_t t = begin; t < end; t++) {
+        const float *from = o->from + t * cols;
+        float *to = o->to + t * cols;
+        move(o, o->begin, from, to);
+        for (int64_t c = o->begin; c < o->end; c += o->head_width)
+            rotate_head(o, t, from + c, to + c);
+        move(o, cols - o->end, from + o->end, to + o->end);
+    }
+}
+
+static void rotary_back(graph *g, record *r) {
+    rotary_record *o = (rotary_record *)r;
+    bool fresh;
+    o->from = r->y->d;
+    o->to = graph_grad_fresh(g, o->x, &fresh);
+    o->add = !fresh;
+    o->sign = -1;
+    par_range(o->x->rows, rows_grain(o->x->cols), rotary_piece, o);
+}
+
+tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
+                 const int32_t *position) {
+    MUST(0 <= begin && begin <= end && end <= x->cols,
+         "rotary: columns %" PRId64 "..%" PRId64 " of " SHAPE, begin, end, OF(x));
+    MUST(head_width > 0 && head_width % 2 == 0 && (end - begin) % head_width == 0,
+         "rotary: %" PRId64 " columns in heads of %" PRId64 ", wanted whole heads of even width",
+         end - begin, head_width);
+    int64_t half = head_width / 2;
+    double *frequency = ARENA_ARRAY(g->arena, double, half);
+    for (int64_t i = 0; i < half; i++) frequency[i] = pow(10000, -(double)i / (double)half);
+    tensor *y = graph_result(g, x->rows, x->cols);
+    rotary_record o = {.x = x,
+                       .begin = begin,
+                       .end = end,
+                       .head_width = head_width,
+                       .a = make_angles(g, x->rows, position, half, frequency),
+                       .be = g->be,
+                       .from = x->v,
+                       .to = y->v,
+                       .sign = 1};
+    par_range(x->rows, rows_grain(x->cols), rotary_piece, &o);
+    if (graph_wants(g, x)) {
+        rotary_record *kept = RECORD(g, rotary_record, y, rotary_back);
+        o.r = kept->r;
+        *kept = o;
+    }
+    return y;
+}

@@ -1,0 +1,121 @@
+/* Vector loops in parallel pieces. The cut depends on sizes alone and every element belongs
+ * to one piece, so the bytes do not depend on who runs it. */
+#include "tensor/tensor_int.h"
+
+#include <string.h>
+
+#define COLUMNS 128 /* columns a piece where a reduction runs down the rows */
+
+typedef struct vec_job {
+    const backend *be;
+    int64_t rows, cols;
+    float s;
+    const float *x;
+    float *y, *lse;
+} vec_job;
+
+int64_t rows_grain(int64_t cols) {
+    return cols >= PIECE ? 1 : PIECE / (cols > 0 ? cols : 1);
+}
+
+static void zero_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    vec_job *j = arg;
+    memset(j->y + begin, 0, (size_t)(end - begin) * sizeof *j->y);
+}
+
+void vec_zero(int64_t n, float *y) {
+    vec_job j = {.y = y};
+    par_range(n, 4 * PIECE, zero_piece, &j);
+}
+
+static void copy_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    vec_job *j = arg;
+    memcpy(j->y + begin, j->x + begin, (size_t)(end - begin) * sizeof *j->y);
+}
+
+void vec_copy(int64_t n, const float *x, float *y) {
+    vec_job j = {.x = x, .y = y};
+    par_range(n, 4 * PIECE, copy_piece, &j);
+}
+
+static void add_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    vec_job *j = arg;
+    j->be->add(end - begin, j->x + begin, j->y + begin);
+}
+
+void vec_add(const backend *be, int64_t n, const float *x, float *y) {
+    vec_job j = {.be = be, .x = x, .y = y};
+    par_range(n, PIECE, add_piece, &j);
+}
+
+static void add_scaled_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    vec_job *j = arg;
+    j->be->add_scaled(end - begin, j->s, j->x + begin, j->y + begin);
+}
+
+void vec_add_scaled(const backend *be, int64_t n, float s, const float *x, float *y) {
+    vec_job j = {.be = be, .s = s, .x = x, .y = y};
+    par_range(n, PIECE, add_scaled_piece, &j);
+}
+
+/* f32 sums of up to 32 rows at a time, so that the error grows with rows / 32, not rows. */
+static void columns_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    vec_job *j = arg;
+    float sum[COLUMNS];
+    for (int64_t r = 0; r < j->rows;) {
+        int64_t stop = r + 32 < j->rows ? r + 32 : j->rows;
+        memcpy(sum, j->x + r * j->cols + begin, (size_t)(end - begin) * sizeof *sum);
+        for (r++; r < stop; r++) j->be->add(end - begin, j->x + r * j->cols + begin, sum);
+        j->be->add(end - begin, sum, j->y + begin);
+    }
+}
+
+void vec_add_columns(const backend *be, int64_t rows, int64_t cols, const float *x, float *y) {
+    vec_job j = {.be = be, .rows = rows, .cols = cols, .x = x, .y = y};
+    par_range(cols, COLUMNS, columns_piece, &j);
+}
+
+double vec_dot(int64_t n, const float *x, const float *y) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
+    return sum;
+}
+
+static void softmax_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    vec_job *j = arg;
+    j->be->softmax(end - begin, j->cols, j->y + begin * j->cols, j->lse ? j->lse + begin : NULL);
+}
+
+void vec_softmax(const backend *be, int64_t rows, int64_t cols, float *x, float *lse) {
+    vec_job j = {.be = be, .cols = cols, .y = x, .lse = lse};
+    par_range(rows, rows_grain(cols), softmax_piece, &j);
+}
+
+/* ---- spans ---- */
+
+void spans_check(const char *op, spans s, int64_t rows) {
+    for (int64_t i = 0; i < s.n; i++) {
+        span at = s.at[i];
+        MUST(0 <= at.begin && at.begin <= at.end && at.end <= rows,
+             "%s: span %" PRId64 " is %" PRId64 "..%" PRId64 ", the tensor has %" PRId64 " rows",
+             op, i, at.begin, at.end, rows);
+    }
+}
+
+bool spans_disjoint(spans s) {
+    for (int64_t i = 1; i < s.n; i++)
+        if (s.at[i].begin < s.at[i - 1].end) return false;
+    return true;
+}
+
+bool spans_cover(spans s, int64_t rows) {
+    int64_t covered = 0;
+    for (int64_t i = 0; i < s.n; i++) covered += s.at[i].end - s.at[i].begin;
+    return covered == rows && spans_disjoint(s);
+}
