@@ -142,13 +142,22 @@ static void add_piece(const tokenizer *t, int32_t id, buf *out) {
     buf_puts(out, piece);
 }
 
-void corpus_text(const corpus *c, const tokenizer *t, int64_t i, buf *out, int64_t *begins) {
-    int64_t n = c->text[i].end - c->text[i].begin;
+void tokens_text(const tokenizer *t, const int32_t *ids, int64_t n, buf *out, int64_t *begins) {
     for (int64_t j = 0; j < n; j++) {
         if (begins) begins[j] = (int64_t)out->len;
-        add_piece(t, c->tokens[c->text[i].begin + j], out);
+        add_piece(t, ids[j], out);
     }
     if (begins) begins[n] = (int64_t)out->len;
+}
+
+int corpus_neighbours(void *corpus_, int64_t id, int reach, int64_t *ids) {
+    const corpus *c = corpus_;
+    int64_t at = corpus_find(c, id);
+    int n = 0;
+    if (at < 0) return 0;
+    for (int64_t i = at - reach; i <= at + reach; i++)
+        if (i != at && i >= 0 && i < c->n && c->document[i] == c->document[at]) ids[n++] = c->id[i];
+    return n;
 }
 
 static bool same_bytes(const char *a, const char *b, size_t n, bool fold) {
@@ -188,7 +197,7 @@ span corpus_find_answer(const corpus *c, const tokenizer *t, int64_t i, char *co
     buf text = {0};
     int64_t n_tokens = c->text[i].end - c->text[i].begin;
     int64_t *begins = xmalloc((size_t)(n_tokens + 1) * sizeof *begins);
-    corpus_text(c, t, i, &text, begins);
+    tokens_text(t, c->tokens + c->text[i].begin, n_tokens, &text, begins);
     span found = {0, 0};
     for (int fold = 0; fold < 2 && found.end == 0; fold++)
         for (int64_t j = 0; j < n && found.end == 0; j++)

@@ -27,9 +27,11 @@ void corpus_free(corpus *c);
 int64_t corpus_find(const corpus *c, int64_t passage_id); /* index, or -1 */
 span corpus_document(const corpus *c,
                      int64_t document_key); /* passage indexes; empty when unknown */
-/* Appends the text that passage i's tokens spell (blanks in a row are one). begins [n + 1],
- * caller's room for the passage's tokens + 1, gets where each token begins in out; may be NULL. */
-void corpus_text(const corpus *c, const tokenizer *t, int64_t i, buf *out, int64_t *begins);
+/* Appends the text that n tokens spell (blanks in a row are one). begins [n + 1] gets where each
+ * token begins in out, and the end; may be NULL. */
+void tokens_text(const tokenizer *t, const int32_t *ids, int64_t n, buf *out, int64_t *begins);
+/* Passages before and after `id` in its document: search's neighbour_source over a corpus. */
+int corpus_neighbours(void *corpus_, int64_t id, int reach, int64_t *ids);
 /* The tokens of passage i that spell one of the answers (exact case first, then any case), as
  * positions within the passage; empty when none fits token edges. */
 span corpus_find_answer(const corpus *c, const tokenizer *t, int64_t i, char *const *answers,

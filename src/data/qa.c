@@ -114,7 +114,8 @@ static status add_question(void *arg, const store_question *sq) {
 
 static void prepare_passage(const loading *l, int64_t i, buf *text, buf *form) {
     buf_reset(text);
-    corpus_text(l->c, l->t, i, text, NULL);
+    span s = l->c->text[i];
+    tokens_text(l->t, l->c->tokens + s.begin, s.end - s.begin, text, NULL);
     has_prepare(HAS_TOKENS, text->at ? text->at : "", text->len, form);
 }
 

@@ -1,11 +1,9 @@
 #include "train/generator_task.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "metric/answer.h"
-#include "util/unicode.h"
 
 generator_task_options generator_task_defaults(void) {
     return (generator_task_options){.batch_size = 16,
@@ -31,35 +29,6 @@ struct generator_task {
     arena *a;
     graph *g;
 };
-
-/* ---- what tokens look like ---- */
-
-/* The id whose piece is the lower-case form of this one. */
-static int32_t folded(const tokenizer *t, int32_t id, buf *lower) {
-    if (!(tokenizer_flags(t, id) & PIECE_CAPITAL)) return id;
-    const char *piece = tokenizer_piece(t, id);
-    buf_reset(lower);
-    utf8_add_lower(lower, piece, strlen(piece));
-    int32_t found = tokenizer_find(t, lower->at);
-    return found < 0 ? id : found;
-}
-
-token_traits traits_of(const tokenizer *t, arena *a) {
-    int64_t n = tokenizer_size(t);
-    uint8_t *bits = ARENA_ARRAY(a, uint8_t, n);
-    int32_t *fold = ARENA_ARRAY(a, int32_t, n);
-    buf lower = {0};
-    for (int32_t id = 0; id < n; id++) {
-        uint8_t f = tokenizer_flags(t, id);
-        bits[id] = (uint8_t)((f & PIECE_DIGIT ? TRAIT_DIGIT : 0) |
-                             (f & PIECE_CAPITAL ? TRAIT_CAPITAL : 0) |
-                             (f & PIECE_WORD ? TRAIT_WORD_START : 0));
-        fold[id] = folded(t, id, &lower);
-    }
-    buf_clear(&lower);
-    return (token_traits){
-        .vocab = n, .bits = bits, .fold = fold, .bos = TOKEN_BOS, .eos = TOKEN_EOS};
-}
 
 /* ---- setting up ---- */
 
@@ -122,24 +91,7 @@ static int64_t usable_at(generator_task *k, int64_t i) {
     return k->order[i % k->n_usable];
 }
 
-/* ---- reader input ---- */
-
-reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set, int64_t q,
-                                   const int64_t *passages, int64_t n) {
-    const qa *x = &set->at[q];
-    reader_passage *p = arena_push(a, (size_t)(n + 1) * sizeof *p);
-    for (int64_t i = 0; i < n; i++) {
-        span title = c->title[passages[i]], text = c->text[passages[i]];
-        p[i] = (reader_passage){.title = c->tokens + title.begin,
-                                .n_title = title.end - title.begin,
-                                .ids = c->tokens + text.begin,
-                                .n_ids = text.end - text.begin};
-    }
-    return (reader_question){.ids = set->tokens + x->tokens.begin,
-                             .n_ids = x->tokens.end - x->tokens.begin,
-                             .passages = p,
-                             .n_passages = n};
-}
+/* ---- a step ---- */
 
 /* Where the answer stands in each answering passage, and how it is spelled. */
 static void set_target(generator_task *k, int64_t q, const int64_t *passages, reader_question *rq,

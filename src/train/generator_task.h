@@ -7,7 +7,7 @@
  * `gold_last` of the time at the end; in `empty_share` of the cases every answering passage is
  * taken out and the right answer is the empty one, so that the model learns to say that it is
  * not there. The target is spelled as the first passage at hand spells it, hence can be copied. */
-#include "data/corpus.h"
+#include "model/finder.h"
 #include "model/generator.h"
 #include "train/trainer.h"
 
@@ -22,16 +22,6 @@ typedef struct generator_task_options {
 } generator_task_options;
 generator_task_options generator_task_defaults(void);
 
-/* Best passages of each question of a set: [n, k] corpus indexes, best first, -1 pads. */
-typedef struct top_passages {
-    const int64_t *at;
-    int64_t k;
-} top_passages;
-
-/* Reader input of question q: tokens borrowed from the sets, the passages' array in a. */
-reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set, int64_t q,
-                                   const int64_t *passages, int64_t n);
-
 typedef struct generator_task generator_task;
 /* Everything is borrowed. dev may be empty: no dev figures. ERR_STATE when no train question has an
  * answer that some passage holds. */
@@ -43,6 +33,4 @@ void generator_task_free(generator_task *k);
 /* Fills type, self, p and the functions; config and hashes are the caller's. */
 void generator_task_trainee(generator_task *k, trainee *out);
 
-/* The traits of a tokenizer's pieces (model/reader_batch.h); arrays in a. */
-token_traits traits_of(const tokenizer *t, arena *a);
 #endif

@@ -1,0 +1,39 @@
+#ifndef RAGLAN_MODEL_FINDER_H
+#define RAGLAN_MODEL_FINDER_H
+/* From a question to its passages, and from passages to a reader's input: what asking,
+ * evaluating and training the generator have in common. */
+#include "data/corpus.h"
+#include "model/embedder.h"
+#include "model/reader_batch.h"
+#include "search/search.h"
+
+typedef struct finder {
+    const search *index;
+    retriever *m;                /* NULL: BM25 alone */
+    neighbour_source neighbours; /* fn NULL: no smoothing */
+} finder;
+
+/* The best mode there is: hybrid with a retriever and its vectors, else BM25. */
+search_mode finder_mode(const finder *f);
+
+/* Best k passages; hits [k]. ids: the question's tokens. An empty question finds nothing. */
+status finder_run(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,
+                  search_mode mode, int64_t k, hit *hits, int64_t *n_hits);
+
+/* Best passages of each question of a set: [n, k] corpus indexes, best first, -1 pads. */
+typedef struct top_passages {
+    int64_t *at;
+    int64_t k;
+} top_passages;
+/* Caller frees out->at. Shows progress under `label`. ERR_STOPPED after Ctrl+C. */
+status finder_run_all(const finder *f, const corpus *c, const qa_set *set, search_mode mode,
+                      int64_t k, const char *label, top_passages *out);
+
+/* The traits of a tokenizer's pieces; arrays in a. */
+token_traits traits_of(const tokenizer *t, arena *a);
+
+/* Reader input of question q with n passages (corpus indexes): tokens borrowed from the corpus
+ * and the set, the array of passages in a. */
+reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set, int64_t q,
+                                   const int64_t *passages, int64_t n);
+#endif
