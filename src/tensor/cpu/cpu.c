@@ -24,6 +24,9 @@ static const struct family {
     const backend *(*get)(void);
 } families[] = {
     {"ref", 0, backend_ref},
+    {"avx512", CPU_AVX512, backend_avx512},
+    {"bf16", CPU_AVX512 | CPU_BF16, backend_bf16},
+    {"amx", CPU_AVX512 | CPU_BF16 | CPU_AMX, backend_amx},
 };
 enum { N_FAMILIES = sizeof families / sizeof *families };
 

@@ -1,11 +1,10 @@
 #ifndef RAGLAN_TENSOR_CPU_INT_H
 #define RAGLAN_TENSOR_CPU_INT_H
-/* Between the files of this folder: what the processor has, and one getter a family.
- *
- * A getter may be called only where cpu_has(its needs); it fills its table once, from the
- * entries of the family below it. */
-#include "tensor/backend.h"
+/* Between the files of this folder: what the processor has, how a family describes its
+ * matrix product to the common driver (gemm.c), packed weights, and scratch memory. */
+#include "tensor/tensor.h"
 
+/* ---- what the processor has (cpu.c) ---- */
 enum {
     CPU_AVX2 = 1,   /* AVX2, FMA, F16C */
     CPU_AVX512 = 2, /* AVX-512 F, BW, DQ, VL */
@@ -14,5 +13,66 @@ enum {
 };
 /* Sets of instructions that both the processor and the operating system offer. */
 unsigned cpu_features(void);
+
+/* Each family's table; to be used only where its instructions are. */
+const backend *backend_avx2(void);
+const backend *backend_avx512(void);
+const backend *backend_bf16(void);
+const backend *backend_amx(void);
+
+/* ---- products (gemm.c) ----
+ *
+ * A "line" is a row of op(a) or a column of op(b). Both factors are cut into panels of some
+ * lines over the whole of k, each in the order in which the kernel reads it, elements rounded
+ * to the family's type, edges filled with zeros:
+ *
+ *   a panel  [k / step][mr][step]    step = 64 bytes of k: one cache line a line
+ *   b panel  [k / group][nr][group]  group = 4 bytes of k: 1 float, or 2 bf16 as VDPBF16PS and
+ *                                    TDPBF16PS want them
+ *
+ * so k may be cut at any multiple of step by moving both pointers by k * lines * elem. */
+typedef struct gemm_kind {
+    int mr, nr; /* lines of a panel of a and of b */
+    int elem;   /* bytes of a packed element: 4 f32, 2 bf16 */
+    /* Packs `lines` lines of k elements into consecutive panels, panel_bytes apart. Element p of
+     * line i is x[i * ld + p] when along_k, else x[p * ld + i]. */
+    void (*pack_a)(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k, char *panels,
+                   int64_t panel_bytes);
+    void (*pack_b)(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k, char *panels,
+                   int64_t panel_bytes);
+    /* c [rows <= mr, cols <= nr] = (or, with add, +=) the product of one panel of each. */
+    void (*kernel)(int64_t k, const char *a, const char *b, int64_t rows, int64_t cols, float *c,
+                   int64_t ldc, bool add);
+    /* c = act(c + bias), in place; bias NULL: none. */
+    void (*finish)(int64_t rows, int64_t cols, float *c, int64_t ldc, const float *bias,
+                   activation act);
+} gemm_kind;
+
+/* Parts of a family that a higher one takes over. */
+extern const gemm_kind gemm_bf16;
+void finish_avx512(int64_t rows, int64_t cols, float *c, int64_t ldc, const float *bias,
+                   activation act);
+
+/* k rounded up to whole steps. */
+int64_t gemm_k_padded(const gemm_kind *g, int64_t k);
+/* Bytes of all panels of op(a) [m, k] or op(b) [k, n]. */
+size_t gemm_a_bytes(const gemm_kind *g, int64_t m, int64_t k);
+size_t gemm_b_bytes(const gemm_kind *g, int64_t k, int64_t n);
+/* The whole product on all threads. */
+void gemm_run(const gemm_kind *g, const matmul *mm);
+/* Packs op(b) rows k0..k0+k-1 on all threads. */
+void gemm_pack_b(const gemm_kind *g, const matmul *mm, int64_t k0, int64_t k, char *panels);
+/* c [m, n] = (+=) panels times panels on this thread; panels as made with their own k. */
+void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char *a, const char *b,
+                float *c, int64_t ldc, bool add);
+
+/* ---- memory (pack.c) ---- */
+/* The packed copy of mm->b, renewed when it is not of this version, place and shape. Borrowed. */
+const char *pack_get(pack_cache *p, const gemm_kind *g, const matmul *mm);
+
+/* This thread's own memory, 64-byte-aligned, contents undefined, kept until the thread ends: no
+ * allocation once the largest shape has been seen. Valid until the same slot is asked for again. */
+enum scratch_slot { SCRATCH_A, SCRATCH_B, SCRATCH_ROWS, N_SCRATCH };
+void *scratch_take(enum scratch_slot slot, size_t bytes);
 
 #endif

@@ -1,0 +1,117 @@
+/* AMX: products of bf16 tiles, added in f32. All that is not a product is AVX-512's, and the
+ * panels are those of bf16.c.
+ *
+ * A tile register holds 16 rows of 64 bytes. TDPBF16PS multiplies a tile of a (16 lines x 32 of
+ * k) by a tile of b (16 pairs of k x 16 lines) into a tile of c (16 x 16 f32) in 16 cycles;
+ * loading a tile takes 8 from L1. So c is kept as 2 x 2 tiles: 4 loads feed 4 products, and
+ * every step of 32 of k reads 4 KiB for 64 cycles of arithmetic. A panel of a (32 x KC) stays
+ * in L1 while panels of b stream from L2 at half of what it can deliver. */
+#include "tensor/cpu/cpu_int.h"
+
+#include <immintrin.h>
+#include <pthread.h>
+#include <string.h>
+
+enum { LINES = 32, TILE = 1024, STEP_BYTES = 2 * TILE };
+
+/* The tile shapes are registers of the thread: set before its first product. */
+static void configure(void) {
+    static _Thread_local bool done;
+    if (done) return;
+    struct {
+        uint8_t palette, start, zero[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } shapes = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        shapes.row_bytes[i] = 64;
+        shapes.rows[i] = 16;
+    }
+    _tile_loadconfig(&shapes);
+    done = true;
+}
+
+/* c's tiles are 0 1 / 2 3, a's 4 5, b's 6 7; what lies beyond rows or columns is left out. */
+static void multiply(int64_t k, const char *a, const char *b, bool low, bool right) {
+    for (int64_t p = 0; p < k; p += 32, a += STEP_BYTES, b += STEP_BYTES) {
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b, 128);
+        _tile_dpbf16ps(0, 4, 6);
+        if (right) {
+            _tile_loadd(7, b + 64, 128);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (low) {
+            _tile_loadd(5, a + TILE, 64);
+            _tile_dpbf16ps(2, 5, 6);
+            if (right) _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+}
+
+static void kernel(int64_t k, const char *a, const char *b, int64_t rows, int64_t cols, float *c,
+                   int64_t ldc, bool add) {
+    configure();
+    if (rows == LINES && cols == LINES) {
+        int64_t stride = ldc * 4;
+        if (add) {
+            _tile_loadd(0, c, stride);
+            _tile_loadd(1, c + 16, stride);
+            _tile_loadd(2, c + 16 * ldc, stride);
+            _tile_loadd(3, c + 16 * ldc + 16, stride);
+        } else {
+            _tile_zero(0);
+            _tile_zero(1);
+            _tile_zero(2);
+            _tile_zero(3);
+        }
+        multiply(k, a, b, true, true);
+        _tile_stored(0, c, stride);
+        _tile_stored(1, c + 16, stride);
+        _tile_stored(2, c + 16 * ldc, stride);
+        _tile_stored(3, c + 16 * ldc + 16, stride);
+        return;
+    }
+    _Alignas(64) float whole[LINES * LINES];
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    multiply(k, a, b, rows > 16, cols > 16);
+    _tile_stored(0, whole, LINES * 4);
+    _tile_stored(1, whole + 16, LINES * 4);
+    _tile_stored(2, whole + 16 * LINES, LINES * 4);
+    _tile_stored(3, whole + 16 * LINES + 16, LINES * 4);
+    __mmask16 m0 = cols >= 16 ? 0xffff : (__mmask16)((1u << cols) - 1);
+    __mmask16 m1 = cols <= 16 ? 0 : (__mmask16)((1u << (cols - 16)) - 1);
+    for (int64_t r = 0; r < rows; r++, c += ldc) {
+        __m512 left = _mm512_load_ps(whole + r * LINES);
+        __m512 right = _mm512_load_ps(whole + r * LINES + 16);
+        if (add) {
+            left = _mm512_add_ps(left, _mm512_maskz_loadu_ps(m0, c));
+            right = _mm512_add_ps(right, _mm512_maskz_loadu_ps(m1, c + 16));
+        }
+        _mm512_mask_storeu_ps(c, m0, left);
+        _mm512_mask_storeu_ps(c + 16, m1, right);
+    }
+}
+
+static gemm_kind gemm_amx;
+static void matmul_amx(const matmul *mm) {
+    gemm_run(&gemm_amx, mm);
+}
+
+static backend table;
+static void fill(void) {
+    gemm_amx = gemm_bf16;
+    gemm_amx.kernel = kernel;
+    table = *backend_bf16();
+    table.name = "amx";
+    table.matmul = matmul_amx;
+}
+
+const backend *backend_amx(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill);
+    return &table;
+}

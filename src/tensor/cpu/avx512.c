@@ -1,0 +1,36 @@
+/* AVX-512: products in f32 (product512.h), everything else on vectors of 16 (rows.h). */
+#include "tensor/cpu/product512.h"
+#include "tensor/cpu/rows.h"
+
+#include <pthread.h>
+
+void finish_avx512(int64_t rows, int64_t cols, float *c, int64_t ldc, const float *bias,
+                   activation act) {
+    finish(rows, cols, c, ldc, bias, act);
+}
+
+const gemm_kind gemm_avx512 = {.mr = LINES,
+                               .nr = LINES,
+                               .elem = ELEM,
+                               .pack_a = pack_a,
+                               .pack_b = pack_b,
+                               .kernel = kernel,
+                               .finish = finish};
+
+static void matmul_avx512(const matmul *mm) {
+    gemm_run(&gemm_avx512, mm);
+}
+
+static backend table;
+static void fill(void) {
+    table = *backend_ref();
+    table.name = "avx512";
+    table.matmul = matmul_avx512;
+    fill_rows(&table);
+}
+
+const backend *backend_avx512(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill);
+    return &table;
+}

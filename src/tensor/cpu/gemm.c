@@ -1,0 +1,192 @@
+/* The matrix product's outer loops, common to all families (a family brings the packing and
+ * the kernel of one panel by one panel; see gemm_kind).
+ *
+ * Idea (Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"), with
+ * the sizes of our shapes in mind: m is thousands of tokens or a few, n and k are widths, or
+ * k is the tokens (weight gradients).
+ *
+ *   op(b) is packed first, once: a leaf weight's panels are cached, anything else is packed by
+ *   all threads, KL of k at a time so that it stays near. Then tasks, each a block of rows
+ *   (and of columns, where rows are few) of c:
+ *
+ *     for k in steps of KC            op(a)'s block is packed into this thread's scratch: it and
+ *                                     everything below stays in L2
+ *       for columns in steps of NC    as many panels of b as share L2 with it
+ *         for each panel of a         in L1 meanwhile
+ *           for each panel of b       streams from L2
+ *             kernel                  c in registers over KC, then added to memory
+ *
+ * How c is cut changes no result: each element is summed over k in the same order by one
+ * thread. So the cut may look at the thread count. */
+#include "tensor/cpu/cpu_int.h"
+#include "util/par.h"
+
+enum {
+    KC_BYTES = 1024,     /* of k in one pass, packed: 512 bf16 or 256 f32 */
+    MC = 256,            /* most rows of a task */
+    B_BYTES = 512 << 10, /* of op(b) panels that share L2 with the rest */
+    KL_BYTES = 2 << 20,  /* of op(b) packed at a time when it is not cached */
+    PACK_LINES = 256,    /* a task of parallel packing: lines ... */
+    PACK_K = 256,        /* ... by k */
+    TASK_FLOP = 1 << 21, /* a smaller task costs more to hand out than it gains */
+    TASKS_A_THREAD = 4,
+};
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static int64_t most(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+static int64_t cuts(int64_t n, int64_t piece) {
+    return (n + piece - 1) / piece;
+}
+static int64_t round_up(int64_t n, int64_t unit) {
+    return cuts(n, unit) * unit;
+}
+
+int64_t gemm_k_padded(const gemm_kind *g, int64_t k) {
+    return round_up(k, 64 / g->elem);
+}
+static int64_t a_panel_bytes(const gemm_kind *g, int64_t k) {
+    return gemm_k_padded(g, k) * g->mr * g->elem;
+}
+static int64_t b_panel_bytes(const gemm_kind *g, int64_t k) {
+    return gemm_k_padded(g, k) * g->nr * g->elem;
+}
+size_t gemm_a_bytes(const gemm_kind *g, int64_t m, int64_t k) {
+    return (size_t)(cuts(m, g->mr) * a_panel_bytes(g, k));
+}
+size_t gemm_b_bytes(const gemm_kind *g, int64_t k, int64_t n) {
+    return (size_t)(cuts(n, g->nr) * b_panel_bytes(g, k));
+}
+
+/* ---- packing op(b) on all threads ---- */
+
+typedef struct packing {
+    const gemm_kind *g;
+    const matmul *mm;
+    int64_t k0, k; /* this range of k */
+    int64_t lines; /* of one task: whole panels */
+    int64_t line_cuts;
+    char *panels;
+} packing;
+
+static void pack_task(void *arg, int64_t i, int worker) {
+    (void)worker;
+    const packing *p = arg;
+    const gemm_kind *g = p->g;
+    const matmul *mm = p->mm;
+    int64_t j = i % p->line_cuts * p->lines, k = i / p->line_cuts * PACK_K;
+    const float *b = mm->b + (mm->b_t ? j * mm->ldb + p->k0 + k : (p->k0 + k) * mm->ldb + j);
+    int64_t panel_bytes = b_panel_bytes(g, p->k);
+    char *to = p->panels + j / g->nr * panel_bytes + k * g->nr * g->elem;
+    g->pack_b(least(p->lines, mm->n - j), least(PACK_K, p->k - k), b, mm->ldb, mm->b_t, to,
+              panel_bytes);
+}
+
+void gemm_pack_b(const gemm_kind *g, const matmul *mm, int64_t k0, int64_t k, char *panels) {
+    packing p = {.g = g, .mm = mm, .k0 = k0, .k = k, .panels = panels};
+    p.lines = round_up(PACK_LINES, g->nr);
+    p.line_cuts = cuts(mm->n, p.lines);
+    par_for(p.line_cuts * cuts(k, PACK_K), pack_task, &p);
+}
+
+/* ---- blocks of c ---- */
+
+void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char *a, const char *b,
+                float *c, int64_t ldc, bool add) {
+    for (int64_t i = 0; i < m; i += g->mr)
+        for (int64_t j = 0; j < n; j += g->nr)
+            g->kernel(k, a + i / g->mr * a_panel_bytes(g, k), b + j / g->nr * b_panel_bytes(g, k),
+                      least(g->mr, m - i), least(g->nr, n - j), c + i * ldc + j, ldc, add);
+}
+
+typedef struct product {
+    const gemm_kind *g;
+    const matmul *mm;
+    const char *b; /* panels of k0..k0+k-1 */
+    int64_t k0, k;
+    int64_t rows, cols; /* of one task: whole panels */
+    int64_t col_cuts;
+} product;
+
+/* Rows i0.., columns j0.. of c over k..k+kc-1 of this product's range: a is packed, b's panels
+ * are long (the whole range). */
+static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t k,
+                     int64_t kc, const char *a) {
+    const gemm_kind *g = p->g;
+    const matmul *mm = p->mm;
+    int64_t a_step = a_panel_bytes(g, kc), b_step = b_panel_bytes(g, p->k);
+    bool add = mm->accumulate || p->k0 + k > 0, last = p->k0 + k + kc == mm->k;
+    bool finish = last && (mm->bias || mm->act != ACT_NONE);
+    int64_t nc = most(g->nr, B_BYTES / (gemm_k_padded(g, kc) * g->elem) / g->nr * g->nr);
+    for (int64_t jc = j0; jc < j0 + n; jc += nc) {
+        int64_t end = least(jc + nc, j0 + n);
+        for (int64_t i = 0; i < m; i += g->mr) {
+            int64_t rows = least(g->mr, m - i);
+            for (int64_t j = jc; j < end; j += g->nr) {
+                int64_t cols = least(g->nr, end - j);
+                float *c = mm->c + (i0 + i) * mm->ldc + j;
+                const char *b = p->b + j / g->nr * b_step + k * g->nr * g->elem;
+                g->kernel(kc, a + i / g->mr * a_step, b, rows, cols, c, mm->ldc, add);
+                if (finish)
+                    g->finish(rows, cols, c, mm->ldc, mm->bias ? mm->bias + j : NULL, mm->act);
+            }
+        }
+    }
+}
+
+static void product_task(void *arg, int64_t i, int worker) {
+    (void)worker;
+    const product *p = arg;
+    const gemm_kind *g = p->g;
+    const matmul *mm = p->mm;
+    int64_t i0 = i / p->col_cuts * p->rows, j0 = i % p->col_cuts * p->cols;
+    int64_t m = least(p->rows, mm->m - i0), n = least(p->cols, mm->n - j0);
+    int64_t kc_max = KC_BYTES / g->elem;
+    char *a = scratch_take(SCRATCH_A, gemm_a_bytes(g, m, least(kc_max, p->k)));
+    int64_t k = 0;
+    do {
+        int64_t kc = least(kc_max, p->k - k), at = p->k0 + k;
+        const float *from = mm->a + (mm->a_t ? at * mm->lda + i0 : i0 * mm->lda + at);
+        g->pack_a(m, kc, from, mm->lda, !mm->a_t, a, a_panel_bytes(g, kc));
+        multiply(p, i0, m, j0, n, k, kc, a);
+        k += kc;
+    } while (k < p->k);
+}
+
+/* Cuts c into tasks: blocks of rows as long as they can be had, else columns too. */
+static void run_tasks(product *p) {
+    const gemm_kind *g = p->g;
+    const matmul *mm = p->mm;
+    int64_t flop = 2 * mm->m * mm->n * gemm_k_padded(g, p->k);
+    int64_t wanted = most(1, least(TASKS_A_THREAD * par_threads(), flop / TASK_FLOP));
+    p->rows = round_up(least(MC, cuts(mm->m, wanted)), g->mr);
+    int64_t row_cuts = cuts(mm->m, p->rows);
+    p->cols = round_up(cuts(mm->n, most(1, wanted / row_cuts)), g->nr);
+    p->col_cuts = cuts(mm->n, p->cols);
+    par_for(row_cuts * p->col_cuts, product_task, p);
+}
+
+void gemm_run(const gemm_kind *g, const matmul *mm) {
+    MUST(!mm->accumulate || (!mm->bias && mm->act == ACT_NONE),
+         "accumulate takes no bias and no activation");
+    if (mm->m <= 0 || mm->n <= 0) return;
+    product p = {.g = g, .mm = mm, .k = mm->k};
+    if (mm->packs) {
+        p.b = pack_get(mm->packs, g, mm);
+        run_tasks(&p);
+        return;
+    }
+    int64_t kc = KC_BYTES / g->elem, line_bytes = round_up(mm->n, g->nr) * g->elem;
+    int64_t kl = round_up(most(kc, KL_BYTES / line_bytes), kc);
+    char *panels = scratch_take(SCRATCH_B, gemm_b_bytes(g, least(kl, mm->k), mm->n));
+    p.b = panels;
+    do {
+        p.k = least(kl, mm->k - p.k0);
+        gemm_pack_b(g, mm, p.k0, p.k, panels);
+        run_tasks(&p);
+        p.k0 += p.k;
+    } while (p.k0 < mm->k);
+}
