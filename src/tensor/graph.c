@@ -19,6 +19,7 @@ graph *graph_new(arena *a, const backend *be, bool training) {
     g->mark = arena_mark(a);
     g->be = be ? be : backend_cpu();
     g->training = training;
+    g->vocab_floats = (int64_t)16 << 20; /* 64 MiB */
     return g;
 }
 

@@ -14,8 +14,6 @@
 #include <math.h>
 #include <string.h>
 
-#define BLOCK_FLOATS ((int64_t)16 << 20)
-
 typedef struct vocab_job {
     const backend *be;
     int64_t cols;
@@ -97,7 +95,7 @@ void vocab_forward(graph *g, vocab *o, tensor *x, tensor *e, const int32_t *targ
     MUST(x->cols == e->cols, "cross_entropy: x is " SHAPE ", e is " SHAPE, OF(x), OF(e));
     *o = (vocab){.x = x, .e = e, .softcap = softcap, .made = -1};
     pick_rows(g, o, target);
-    o->block = BLOCK_FLOATS / e->rows > 16 ? BLOCK_FLOATS / e->rows : 16;
+    o->block = g->vocab_floats / e->rows > 0 ? g->vocab_floats / e->rows : 1;
     if (o->block > o->n) o->block = o->n;
     o->log_p = ARENA_ARRAY(g->arena, float, o->n);
     o->p = ARENA_ARRAY(g->arena, float, o->block * e->rows);

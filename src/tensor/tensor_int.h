@@ -34,6 +34,7 @@ struct graph {
     const backend *be;
     bool training;
     uint64_t seed;
+    int64_t vocab_floats; /* probabilities over a vocabulary held at a time */
     uint64_t n_dropout; /* dropout operators so far: each has its own stream */
     record *last;
     spare *spares, *no_spares; /* buffers to take; empty list nodes */

@@ -27,12 +27,13 @@ typedef struct shape {
 typedef struct grad_case {
     const char *name;
     tensor *(*make)(graph *g, tensor *const *in);
-    shape in[MAX_INPUTS]; /* ends at rows 0; drawn from [-1, 1) */
+    shape in[MAX_INPUTS];        /* ends at rows 0; drawn from [-1, 1) */
     void (*prepare)(tensor *in); /* changes the drawn values, away from kinks; or NULL */
     double tolerance;            /* of the largest gradient; 0: 2e-4 */
 } grad_case;
 /* CASE("mul", mul, .in = {{3, 7}, {3, 7}}) */
-#define CASE(name_, make_, ...) {.name = name_, .make = make_, __VA_ARGS__}
+#define CASE(name_, make_, ...)                                                                    \
+    { .name = name_, .make = make_, __VA_ARGS__ }
 
 typedef struct grad_run {
     const grad_case *c;
@@ -87,14 +88,15 @@ static int grad_compare(grad_run *r, enum way way) {
     for (int i = 0; i < r->n_in; i++) {
         int64_t n = r->in[i].rows * r->in[i].cols;
         double largest = 0.1;
-        for (int64_t k = 0; k < n; k++) largest = fmax(largest, fabs((double)r->in[i].d[k] - before));
+        for (int64_t k = 0; k < n; k++)
+            largest = fmax(largest, fabs((double)r->in[i].d[k] - before));
         for (int64_t k = 0; k < n; k++) {
             double slope = grad_slope(r, way, &r->in[i].v[k]), got = (double)r->in[i].d[k] - before;
             double tolerance = r->c->tolerance > 0 ? r->c->tolerance : 2e-4;
             if (fabs(slope - got) <= tolerance * largest) continue;
             if (n_wrong++ < 5)
-                fprintf(stderr, "%s (%s): input %d, element %lld: gradient %.6g, slope %.6g\n", r->c->name, ways[way], i,
-                        (long long)k, got, slope);
+                fprintf(stderr, "%s (%s): input %d, element %lld: gradient %.6g, slope %.6g\n",
+                        r->c->name, ways[way], i, (long long)k, got, slope);
         }
     }
     return n_wrong;

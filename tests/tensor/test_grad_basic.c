@@ -100,7 +100,8 @@ static const grad_case linear[] = {
     CASE("linear, one row", linear_plain, .in = {{1, 5}, {5, 2}}),
     CASE("linear, bias", linear_bias, .in = {{3, 5}, {5, 7}, {1, 7}}),
     CASE("linear, relu", linear_relu, .in = {{3, 5}, {5, 7}, {1, 7}}, .prepare = strong_bias),
-    CASE("linear, squared relu", linear_relu2, .in = {{3, 5}, {5, 7}, {1, 7}}, .prepare = strong_bias),
+    CASE("linear, squared relu", linear_relu2, .in = {{3, 5}, {5, 7}, {1, 7}},
+         .prepare = strong_bias),
     CASE("linear, gelu", linear_gelu, .in = {{3, 5}, {5, 7}, {1, 7}}),
     CASE("linear, tanh", linear_tanh, .in = {{3, 5}, {5, 7}}),
     CASE("linear by a transposed table", linear_t, .in = {{3, 5}, {7, 5}}),
@@ -145,7 +146,8 @@ static void norms_have_right_gradients(void **state) {
 static const int32_t ids[] = {2, 0, -1, 2, 4};
 static const int64_t repeated[] = {3, 0, 3, 1, 3};
 static const int32_t near[] = {0, 1, 2, 1, 0}, far[] = {900, 3, 1, 0, 77};
-static const span some[] = {{0, 2}, {2, 2}, {2, 3}, {4, 6}}, overlapping[] = {{0, 4}, {2, 6}, {2, 3}};
+static const span some[] = {{0, 2}, {2, 2}, {2, 3}, {4, 6}},
+                  overlapping[] = {{0, 4}, {2, 6}, {2, 3}};
 
 MAKE(embed) {
     return t_embed(g, in[0], ids, 5);
