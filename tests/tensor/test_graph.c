@@ -1,0 +1,252 @@
+/* The tape itself: what backward adds up, what a step's memory does, and that threads are
+ * invisible. The network under test is a small reader that uses most operators. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+#include "tensor/tensor.h"
+#include "util/par.h"
+#include "util/rng.h"
+
+enum { V = 101, D = 48, F = 96, T = 400, H = 4, N_SPANS = 7, N_WEIGHTS = 9 };
+
+typedef struct net {
+    tensor w[N_WEIGHTS];
+    float *values, *grads;
+    int64_t n;
+} net;
+
+static net net_new(arena *a) {
+    const int64_t shapes[N_WEIGHTS][2] = {{V, D}, {1, D}, {1, D}, {D, 3 * D}, {D, D},
+                                          {D, F}, {1, F}, {F, D}, {1, 1}};
+    net m = {.n = 0};
+    for (int i = 0; i < N_WEIGHTS; i++) m.n += shapes[i][0] * shapes[i][1];
+    m.values = arena_push(a, (size_t)m.n * sizeof(float));
+    m.grads = arena_push(a, (size_t)m.n * sizeof(float));
+    rng random = rng_new(3);
+    for (int64_t i = 0; i < m.n; i++) m.values[i] = (float)(0.1 * rng_normal(&random));
+    int64_t at = 0;
+    for (int i = 0; i < N_WEIGHTS; i++) {
+        m.w[i] = (tensor){
+            .rows = shapes[i][0], .cols = shapes[i][1], .v = m.values + at, .d = m.grads + at};
+        at += shapes[i][0] * shapes[i][1];
+    }
+    return m;
+}
+
+static int32_t token(int64_t t) {
+    return (int32_t)(rng_hash(11, (uint64_t)t) % V);
+}
+
+/* Ids, positions, targets and spans of rows first..first+T-1 of an endless text. */
+typedef struct batch {
+    int32_t *id, *position, *target;
+    spans s;
+} batch;
+
+static batch batch_new(graph *g, int64_t first) {
+    arena *a = graph_arena(g);
+    batch b = {ARENA_ARRAY(a, int32_t, T),
+               ARENA_ARRAY(a, int32_t, T),
+               ARENA_ARRAY(a, int32_t, T),
+               {N_SPANS, NULL}};
+    span *at = ARENA_ARRAY(a, span, N_SPANS);
+    for (int64_t i = 0; i < N_SPANS; i++) at[i] = (span){i * T / N_SPANS, (i + 1) * T / N_SPANS};
+    for (int64_t t = 0; t < T; t++) {
+        b.id[t] = token(first + t);
+        b.position[t] = (int32_t)(t - at[t * N_SPANS / T].begin);
+        b.target[t] = t % 3 ? token(first + t + 1) : -1;
+    }
+    b.s.at = at;
+    return b;
+}
+
+static tensor *net_loss(graph *g, net *m, int64_t first) {
+    batch b = batch_new(g, first);
+    tensor *x = t_add_sinusoid(g, t_embed(g, &m->w[0], b.id, T), b.position);
+    tensor *n = t_layer_norm(g, x, &m->w[1], &m->w[2]);
+    tensor *qkv =
+        t_rotary(g, t_linear(g, n, &m->w[3], NULL, ACT_NONE), 0, 2 * D, D / H, b.position);
+    tensor *att = t_attention(g, (columns){qkv, 0}, (columns){qkv, D}, (columns){qkv, 2 * D}, D, H,
+                              b.s, b.s, true);
+    x = t_add(g, x, t_dropout(g, t_linear(g, att, &m->w[4], NULL, ACT_NONE), 0.1f));
+    tensor *ff = t_linear(g, t_rms_norm(g, x, NULL), &m->w[5], &m->w[6], ACT_GELU);
+    x = t_add(g, x, t_linear(g, ff, &m->w[7], NULL, ACT_NONE));
+    tensor *words = t_linear_cross_entropy(g, x, &m->w[0], b.target, 15);
+
+    tensor *pooled = t_normalize(g, t_pool_mean(g, x, b.s));
+    int32_t *own = ARENA_ARRAY(graph_arena(g), int32_t, N_SPANS);
+    int64_t *turned = ARENA_ARRAY(graph_arena(g), int64_t, N_SPANS);
+    for (int i = 0; i < N_SPANS; i++) own[i] = i, turned[i] = (i + 1) % N_SPANS;
+    tensor *other = t_gather(g, pooled, turned, N_SPANS);
+    tensor *pairs = t_contrastive(g, pooled, other, &m->w[8], own, NULL, true);
+    tensor *losses[] = {words, pairs};
+    const float weights[] = {1, 0.5f};
+    return t_sum(g, losses, weights, 2);
+}
+
+/* ---- memory ---- */
+
+static void a_step_takes_no_memory_that_an_earlier_step_did_not(void **state) {
+    (void)state;
+    arena *a = arena_new(0);
+    net m = net_new(a);
+    graph *g = graph_new(a, backend_ref(), true);
+    size_t before = arena_mark(a), peak = 0;
+    for (int step = 0; step < 5; step++) {
+        graph_reset(g, (uint64_t)step);
+        assert_int_equal(arena_mark(a), before);
+        graph_backward(g, net_loss(g, &m, 0), 1);
+        if (step == 0) peak = arena_peak(a);
+        assert_int_equal(arena_peak(a), peak);
+    }
+    graph_free(g);
+    arena_free(a);
+}
+
+static void without_training_nothing_is_recorded(void **state) {
+    (void)state;
+    arena *a = arena_new(0);
+    net m = net_new(a);
+    graph *g = graph_new(a, backend_ref(), true);
+    float trained = net_loss(g, &m, 0)->v[0];
+    size_t with_records = arena_mark(a);
+    graph_free(g);
+    g = graph_new(a, backend_ref(), false);
+    tensor *loss = net_loss(g, &m, 0);
+    assert_true(arena_mark(a) < with_records);
+    assert_false(loss->tracked);
+    assert_true(loss->v[0] != trained); /* dropout is off */
+    graph_free(g);
+    arena_free(a);
+}
+
+/* ---- what adds up ---- */
+
+static void gradients_accumulate_over_graphs_with_scale(void **state) {
+    (void)state;
+    arena *a = arena_new(0);
+    net m = net_new(a);
+    float *sum = arena_push(a, (size_t)m.n * sizeof(float));
+    graph *g = graph_new(a, backend_ref(), true);
+    for (int part = 0; part < 2; part++) {
+        graph_reset(g, 0);
+        memset(m.grads, 0, (size_t)m.n * sizeof(float));
+        graph_backward(g, net_loss(g, &m, part * T), 1);
+        for (int64_t i = 0; i < m.n; i++) sum[i] += 0.5f * m.grads[i];
+    }
+    memset(m.grads, 0, (size_t)m.n * sizeof(float));
+    for (int part = 0; part < 2; part++) {
+        graph_reset(g, 0);
+        graph_backward(g, net_loss(g, &m, part * T), 0.5f);
+    }
+    for (int64_t i = 0; i < m.n; i++)
+        assert_true(fabsf(m.grads[i] - sum[i]) <= 1e-6f + 1e-5f * fabsf(sum[i]));
+    graph_free(g);
+    arena_free(a);
+}
+
+/* y = a x twice over: 3 from the one walk and 4 from the other, nothing counted again. */
+static void two_walks_in_one_graph_add_up(void **state) {
+    (void)state;
+    arena *a = arena_new((size_t)1 << 24);
+    graph *g = graph_new(a, backend_ref(), true);
+    float v[] = {2}, d[] = {0};
+    const float one[] = {1};
+    tensor x = {.rows = 1, .cols = 1, .v = v, .d = d};
+    tensor *shared = t_scale(g, &x, 1);
+    tensor *three = t_scale(g, shared, 3), *four = t_scale(g, t_rows(g, shared, 0, 1), 4);
+    graph_backward_from(g, three, one);
+    assert_true(d[0] == 3);
+    graph_backward_from(g, four, one);
+    assert_true(d[0] == 7);
+    graph_free(g);
+    arena_free(a);
+}
+
+static void constants_and_leaves_without_d_get_no_gradient(void **state) {
+    (void)state;
+    arena *a = arena_new((size_t)1 << 24);
+    graph *g = graph_new(a, backend_ref(), true);
+    float v[] = {2}, w[] = {5}, d[] = {0};
+    tensor x = {.rows = 1, .cols = 1, .v = v, .d = d}, frozen = {.rows = 1, .cols = 1, .v = w};
+    tensor *y = t_mul(g, t_mul(g, &x, &frozen), t_const(g, 1, 1, w));
+    graph_backward(g, y, 1);
+    assert_true(d[0] == 25);
+    assert_null(frozen.d);
+    assert_false(t_mul(g, &frozen, &frozen)->tracked);
+    graph_free(g);
+    arena_free(a);
+}
+
+/* ---- dropout ---- */
+
+static void dropout_keeps_the_mean_and_follows_the_seed(void **state) {
+    (void)state;
+    arena *a = arena_new((size_t)1 << 28);
+    enum { N = 40000 };
+    float *ones = arena_push(a, N * sizeof(float)), first[8];
+    for (int i = 0; i < N; i++) ones[i] = 1;
+    graph *g = graph_new(a, backend_ref(), true);
+    graph_reset(g, 5);
+    tensor *x = t_const(g, 1, N, ones), *y = t_dropout(g, x, 0.25f);
+    double sum = 0;
+    for (int i = 0; i < N; i++) {
+        assert_true(y->v[i] == 0 || fabsf(y->v[i] - 4 / 3.0f) < 1e-6f);
+        sum += y->v[i];
+    }
+    assert_float_equal(sum / N, 1, 0.02); /* 7 deviations */
+    assert_true(memcmp(y->v, t_dropout(g, x, 0.25f)->v, N * sizeof(float)) != 0);
+    memcpy(first, y->v, sizeof first);
+    graph_reset(g, 5);
+    assert_memory_equal(t_dropout(g, t_const(g, 1, N, ones), 0.25f)->v, first, sizeof first);
+    assert_ptr_equal(t_dropout(g, x, 0), x);
+    graph_free(g);
+    arena_free(a);
+}
+
+/* ---- threads ---- */
+
+static void any_number_of_threads_gives_the_same_bytes(void **state) {
+    (void)state;
+    const backend *families[] = {backend_ref(), backend_cpu()};
+    const int threads[] = {1, 2, 3, 5};
+    for (int f = 0; f < 2; f++) {
+        arena *a = arena_new(0);
+        net m = net_new(a);
+        float *first = arena_push(a, (size_t)m.n * sizeof(float)), first_loss = 0;
+        graph *g = graph_new(a, families[f], true);
+        for (int i = 0; i < 4; i++) {
+            par_threads_set(threads[i]);
+            memset(m.grads, 0, (size_t)m.n * sizeof(float));
+            graph_reset(g, 9);
+            tensor *loss = net_loss(g, &m, 0);
+            graph_backward(g, loss, 1);
+            if (i == 0) {
+                memcpy(first, m.grads, (size_t)m.n * sizeof(float));
+                first_loss = loss->v[0];
+                assert_true(isfinite(first_loss));
+            }
+            assert_memory_equal(&loss->v[0], &first_loss, sizeof first_loss);
+            assert_memory_equal(m.grads, first, (size_t)m.n * sizeof(float));
+        }
+        par_threads_set(0);
+        graph_free(g);
+        arena_free(a);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_step_takes_no_memory_that_an_earlier_step_did_not),
+        cmocka_unit_test(without_training_nothing_is_recorded),
+        cmocka_unit_test(gradients_accumulate_over_graphs_with_scale),
+        cmocka_unit_test(two_walks_in_one_graph_add_up),
+        cmocka_unit_test(constants_and_leaves_without_d_get_no_gradient),
+        cmocka_unit_test(dropout_keeps_the_mean_and_follows_the_seed),
+        cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
