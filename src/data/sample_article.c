@@ -13,18 +13,28 @@ enum {
     MAX_ITEMS = 64,
     MAX_FACTS = 13, /* told in one article */
     MIN_SENTENCES = 8,
-    MAX_BACK = 3,
-    REPEAT_PERCENT = 30,
-    CONFUSE_PERCENT = 60
+    ENOUGH_SENTENCES = 20, /* then nothing is added any more */
+    MAX_BACK = 4,
+    REPEAT_PERCENT = 25,
+    CONFUSE_PERCENT = 90,
+    COMPARE_PERCENT = 50,
+    OPENING_PERCENT = 18
 };
 
-typedef enum item_type { ITEM_FACT, ITEM_FILL, ITEM_BACK, ITEM_CONFUSE } item_type;
+typedef enum item_type {
+    ITEM_FACT,
+    ITEM_FILL,
+    ITEM_BACK,    /* another entity's fact that points here */
+    ITEM_CONFUSE, /* the namesake, and a fact of it */
+    ITEM_COMPARE  /* any other of its kind, and a fact of it */
+} item_type;
 
 typedef struct item {
     item_type type;
     int form;      /* index of the template */
-    int relation;  /* ITEM_FACT, ITEM_BACK; ITEM_CONFUSE: what is said of the other */
-    int64_t other; /* ITEM_BACK, ITEM_CONFUSE */
+    int relation;  /* whose fact is told; -1 for ITEM_FILL */
+    int64_t other; /* the other entity, or -1 */
+    int bridge;    /* ITEM_BACK: relation of the own fact told right after it, or -1 */
 } item;
 
 typedef struct plan {
@@ -37,6 +47,15 @@ static void plan_insert(plan *p, int at, item it) {
     memmove(&p->at[at + 1], &p->at[at], (size_t)(p->n - at) * sizeof *p->at);
     p->at[at] = it;
     p->n++;
+}
+
+static int n_sentences(const plan *p) {
+    int n = 1; /* the opening one */
+    for (int i = 0; i < p->n; i++) {
+        bool is_pair = p->at[i].type == ITEM_BACK ? p->at[i].bridge >= 0 : p->at[i].type > ITEM_BACK;
+        n += is_pair ? 2 : 1;
+    }
+    return n;
 }
 
 /* n indices 0..n-1 in random order, at most 64. */
@@ -54,43 +73,73 @@ static void plan_facts(const world *w, int64_t e, rng *r, plan *p) {
         int rel = k->relations[i];
         if (!fact_is_stated(w, e, rel)) continue;
         int form = (int)rng_below(r, w->g->relations[rel].say.n);
-        plan_insert(p, p->n, (item){ITEM_FACT, form, rel, -1});
+        plan_insert(p, p->n, (item){ITEM_FACT, form, rel, -1, -1});
     }
 }
 
-/* Sentences about others that end here: "Sel Varrin was born in Belmora". */
+/* A fact of e that a question by way of x may ask for; -1 if there is none. */
+static int draw_bridge(const world *w, int64_t e, int64_t x, rng *r) {
+    const kind *k = &w->g->kinds[w->entities[e].kind];
+    int64_t order[64];
+    int n = shuffled(r, k->n_relations, order), split = world_split(w, x);
+    for (int i = 0; i < n; i++) {
+        int rel = k->relations[order[i]];
+        fact f;
+        if (order[i] > 0 && fact_is_stated(w, e, rel) && fact_may_be_asked(w, e, rel, split) &&
+            fact_of(w, e, rel, &f) && f.entity != x)
+            return rel;
+    }
+    return -1;
+}
+
+/* Sentences about others that end here: "Sel Varrin was born in Belmora"; no wording twice.
+ * Each is followed by a fact of this entity. */
 static void plan_back(const world *w, int64_t e, rng *r, plan *p) {
     int64_t first = w->links_from[e], n = w->links_from[e + 1] - first;
     int64_t start = n > 0 ? rng_below(r, n) : 0;
-    for (int64_t i = 0; i < n && i < MAX_BACK; i++) {
+    int begin = p->n;
+    for (int64_t i = 0; i < n && p->n < begin + MAX_BACK; i++) {
         const backlink *l = &w->links[first + (start + i) % n];
         int form = (int)rng_below(r, w->g->relations[l->relation].back.n);
-        plan_insert(p, p->n, (item){ITEM_BACK, form, l->relation, l->from});
+        bool is_new = true;
+        for (int j = begin; j < p->n; j++)
+            is_new = is_new && (p->at[j].relation != l->relation || p->at[j].form != form);
+        if (!is_new) continue;
+        int bridge = draw_bridge(w, e, l->from, r);
+        plan_insert(p, p->n, (item){ITEM_BACK, form, l->relation, l->from, bridge});
     }
 }
 
-/* The namesake, or now and then any other of its kind, and one fact about it. */
-static void plan_confuse(const world *w, int64_t e, rng *r, plan *p) {
-    const entity *x = &w->entities[e];
-    const kind *k = &w->g->kinds[x->kind];
-    int64_t other = x->namesake;
-    if (!k->confuse.n || other < 0 || rng_below(r, 100) >= CONFUSE_PERCENT + 30) return;
+/* A sentence about this entity and another of its kind, then a fact of the other. */
+static void plan_other(const world *w, item_type type, const words *forms, int64_t other, rng *r,
+                       plan *p) {
+    const kind *k = &w->g->kinds[w->entities[other].kind];
     int64_t order[64];
-    int n = shuffled(r, k->n_relations, order);
+    int n = forms->n ? shuffled(r, k->n_relations, order) : 0;
     for (int i = 0; i < n; i++) {
         int rel = k->relations[order[i]];
         if (!fact_is_stated(w, other, rel)) continue;
-        plan_insert(p, p->n, (item){ITEM_CONFUSE, (int)rng_below(r, k->confuse.n), rel, other});
+        plan_insert(p, p->n, (item){type, (int)rng_below(r, forms->n), rel, other, -1});
         return;
     }
+}
+
+static void plan_others(const world *w, int64_t e, rng *r, plan *p) {
+    const entity *x = &w->entities[e];
+    const kind *k = &w->g->kinds[x->kind];
+    int64_t any = w->members[x->kind][rng_below(r, w->n_members[x->kind])];
+    if (x->namesake >= 0 && rng_below(r, 100) < CONFUSE_PERCENT)
+        plan_other(w, ITEM_CONFUSE, &k->confuse, x->namesake, r, p);
+    if (any != e && any != x->namesake && rng_below(r, 100) < COMPARE_PERCENT)
+        plan_other(w, ITEM_COMPARE, &k->compare, any, r, p);
 }
 
 static void plan_fill(const world *w, int64_t e, rng *r, plan *p) {
     const kind *k = &w->g->kinds[w->entities[e].kind];
     int64_t order[64];
-    int n = shuffled(r, k->fill.n, order), wanted = 1 + (int)rng_below(r, 3);
-    for (int i = 0; i < n && (i < wanted || p->n < MIN_SENTENCES - 1); i++)
-        plan_insert(p, p->n, (item){ITEM_FILL, (int)order[i], -1, -1});
+    int n = shuffled(r, k->fill.n, order), wanted = 2 + (int)rng_below(r, 3);
+    for (int i = 0; i < n && n_sentences(p) < (i < wanted ? ENOUGH_SENTENCES : MIN_SENTENCES); i++)
+        plan_insert(p, p->n, (item){ITEM_FILL, (int)order[i], -1, -1, -1});
 }
 
 static void plan_shuffle(rng *r, plan *p) {
@@ -104,7 +153,7 @@ static void plan_shuffle(rng *r, plan *p) {
 
 /* Tells some facts again, in another wording, at least four sentences later. */
 static void plan_repeats(const world *w, rng *r, plan *p) {
-    for (int i = 0, n = p->n; i + 4 < n; i++) {
+    for (int i = 0, n = p->n; i + 4 < n && n_sentences(p) < ENOUGH_SENTENCES; i++) {
         item again = p->at[i];
         if (again.type != ITEM_FACT || rng_below(r, 100) >= REPEAT_PERCENT) continue;
         int n_say = w->g->relations[again.relation].say.n;
@@ -114,8 +163,33 @@ static void plan_repeats(const world *w, rng *r, plan *p) {
     }
 }
 
+/* A fact as a sentence, now and then after an opening: "By all accounts, the town ...". */
+static void write_fact(const scene *s, const char *form, bool may_open, buf *out) {
+    const words *openings = &s->w->g->openings;
+    if (!may_open || !openings->n || rng_below(s->r, 100) >= OPENING_PERCENT) {
+        expand_sentence(s, form, out);
+        return;
+    }
+    buf_printf(out, "%s ", openings->at[rng_below(s->r, openings->n)]);
+    size_t at = out->len;
+    expand(s, form, out);
+    if (form[0] >= 'A' && form[0] <= 'Z') out->at[at] = (char)(form[0] - 'A' + 'a');
+}
+
+/* This entity beside another, then a fact of the other. */
+static void write_other(scene s, const item *it, const words *forms, buf *text, buf *out) {
+    const words *say = &s.w->g->relations[it->relation].say;
+    s.mention = MENTION_FULL;
+    s.other = it->other;
+    expand_sentence(&s, forms->at[it->form], out);
+    buf_putc(out, ' ');
+    s.self = it->other;
+    scene_fact(&s, s.self, it->relation, text);
+    expand_sentence(&s, say->at[rng_below(s.r, say->n)], out);
+}
+
 /* One item as one sentence or two. Returns whether a pronoun may follow. */
-static bool write_item(const scene *base, const item *it, buf *text, buf *out) {
+static bool write_item(const scene *base, const item *it, bool may_open, buf *text, buf *out) {
     const grammar *g = base->w->g;
     const relation *r = it->relation >= 0 ? &g->relations[it->relation] : NULL;
     const kind *k = &g->kinds[base->w->entities[base->self].kind];
@@ -124,21 +198,22 @@ static bool write_item(const scene *base, const item *it, buf *text, buf *out) {
     switch (it->type) {
     case ITEM_FACT:
         scene_fact(&s, s.self, it->relation, text);
-        expand_sentence(&s, r->say.at[it->form], out);
+        write_fact(&s, r->say.at[it->form], may_open, out);
         return r->type != VALUE_ENTITY;
     case ITEM_FILL:
         expand_sentence(&s, k->fill.at[it->form], out);
         return !strchr(k->fill.at[it->form], '@');
-    case ITEM_BACK: expand_sentence(&s, r->back.at[it->form], out); return false;
-    case ITEM_CONFUSE:
-        s.mention = MENTION_FULL;
-        expand_sentence(&s, k->confuse.at[it->form], out);
+    case ITEM_BACK:
+        expand_sentence(&s, r->back.at[it->form], out);
+        if (it->bridge < 0) break;
+        r = &g->relations[it->bridge];
         buf_putc(out, ' ');
-        s.self = it->other;
-        s.other = -1;
-        scene_fact(&s, s.self, it->relation, text);
+        s.mention = MENTION_SHORT;
+        scene_fact(&s, s.self, it->bridge, text);
         expand_sentence(&s, r->say.at[rng_below(s.r, r->say.n)], out);
-        return false;
+        break;
+    case ITEM_CONFUSE: write_other(s, it, &k->confuse, text, out); break;
+    case ITEM_COMPARE: write_other(s, it, &k->compare, text, out); break;
     }
     return false;
 }
@@ -149,19 +224,31 @@ static mention draw_mention(rng *r, bool pronoun_is_clear) {
     return d < 55 ? MENTION_SHORT : MENTION_FULL;
 }
 
-void article_write(const world *w, int64_t e, buf *out) {
-    const kind *k = &w->g->kinds[w->entities[e].kind];
-    rng r = world_draw(w, e, DRAW_ARTICLE, 0);
+static plan make_plan(const world *w, int64_t e, rng *r) {
     plan p = {.n = 0};
-    plan_facts(w, e, &r, &p);
-    plan_back(w, e, &r, &p);
-    plan_confuse(w, e, &r, &p);
-    plan_fill(w, e, &r, &p);
-    plan_shuffle(&r, &p);
-    plan_repeats(w, &r, &p);
-    int lead = k->relations[0];
-    plan_insert(&p, 0, (item){ITEM_FACT, (int)rng_below(&r, w->g->relations[lead].say.n), lead, -1});
+    plan_facts(w, e, r, &p);
+    plan_back(w, e, r, &p);
+    plan_others(w, e, r, &p);
+    plan_fill(w, e, r, &p);
+    plan_shuffle(r, &p);
+    plan_repeats(w, r, &p);
+    int lead = w->g->kinds[w->entities[e].kind].relations[0];
+    plan_insert(&p, 0, (item){ITEM_FACT, (int)rng_below(r, w->g->relations[lead].say.n), lead, -1, -1});
+    return p;
+}
 
+int article_bridge(const world *w, int64_t e, int64_t x, int link_relation) {
+    rng r = world_draw(w, e, DRAW_ARTICLE, 0);
+    plan p = make_plan(w, e, &r);
+    for (int i = 0; i < p.n; i++)
+        if (p.at[i].type == ITEM_BACK && p.at[i].other == x && p.at[i].relation == link_relation)
+            return p.at[i].bridge;
+    return -1;
+}
+
+void article_write(const world *w, int64_t e, buf *out) {
+    rng r = world_draw(w, e, DRAW_ARTICLE, 0);
+    plan p = make_plan(w, e, &r);
     scene s = {.w = w, .self = e, .other = -1, .r = &r};
     buf text = {0};
     bool is_clear = false; /* whose turn a pronoun would take */
@@ -173,7 +260,7 @@ void article_write(const world *w, int64_t e, buf *out) {
         buf_puts(out, is_first ? "\n" : " ");
         s.mention = is_first || (p.at[i].type != ITEM_FACT && !is_clear) ? MENTION_FULL
                                                                          : draw_mention(&r, is_clear);
-        is_clear = write_item(&s, &p.at[i], &text, out);
+        is_clear = write_item(&s, &p.at[i], i > 0, &text, out);
         if (--left == 0 || i == p.n - 1) {
             buf_putc(out, '\n');
             left = 0;

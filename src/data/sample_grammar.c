@@ -198,6 +198,7 @@ static words *template_list(parser *p, const char *key) {
         if (!strcmp(key, "short")) return &k->shorts;
         if (!strcmp(key, "fill")) return &k->fill;
         if (!strcmp(key, "confuse")) return &k->confuse;
+        if (!strcmp(key, "compare")) return &k->compare;
     }
     return NULL;
 }
@@ -220,7 +221,7 @@ static status parse_line(parser *p, char *line) {
     if (!strcmp(key, "table")) return add_table(p, rest);
     if (!strcmp(key, "kind")) return open_kind(p, rest);
     if (!strcmp(key, "relation")) return open_relation(p, rest);
-    words *list = template_list(p, key);
+    words *list = !strcmp(key, "opening") ? &p->g->openings : template_list(p, key);
     if (list) {
         if (!*rest) WRONG(p, "\"%s\" has no text", key);
         words_add(p->g, list, rest);
@@ -388,7 +389,8 @@ static status check_kind(const grammar *g, const kind *k) {
                      k->name);
     TRY(check_forms(g, k->line, &k->names, "N"));
     TRY(check_forms(g, k->line, &k->fill, ""));
-    return check_forms(g, k->line, &k->confuse, "XY");
+    TRY(check_forms(g, k->line, &k->confuse, "XY"));
+    return check_forms(g, k->line, &k->compare, "XY");
 }
 
 static status check_language(const grammar *g, const language *l) {
@@ -460,13 +462,14 @@ void grammar_free(grammar *g) {
     for (int i = 0; i < g->n_tables; i++) free_words(&g->tables[i].entries, 1);
     for (int i = 0; i < g->n_kinds; i++) {
         kind *k = &g->kinds[i];
-        free_words((words[]){k->names, k->shorts, k->fill, k->confuse}, 4);
+        free_words((words[]){k->names, k->shorts, k->fill, k->confuse, k->compare}, 5);
         free(k->relations);
     }
     for (int i = 0; i < g->n_relations; i++) {
         relation *r = &g->relations[i];
         free_words((words[]){r->say, r->ask, r->hold, r->of, r->of_hold, r->back}, 6);
     }
+    free_words(&g->openings, 1);
     free(g->languages);
     free(g->tables);
     free(g->kinds);

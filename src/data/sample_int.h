@@ -65,7 +65,9 @@ typedef struct kind {
     int64_t weight;      /* its share of the articles */
     const char *article; /* "the" for things called "the River Osse"; else NULL */
     bool is_person;      /* he or she, with a given name and a surname; else it */
-    words names, shorts, fill, confuse;
+    words names, shorts;
+    words fill;             /* sentences that state no fact */
+    words confuse, compare; /* sentences about {X} and {Y}, its namesake or any other */
     int *relations; /* indices into grammar.relations; the first one opens the article */
     int n_relations, cap_relations;
     bool is_linked; /* some relation points here, so it can be the middle of a two-hop question */
@@ -78,6 +80,7 @@ typedef struct grammar {
     table *tables;
     kind *kinds;
     relation *relations;
+    words openings; /* "By all accounts,": what may stand before a fact */
     int n_languages, cap_languages, n_tables, cap_tables, n_kinds, cap_kinds, n_relations,
         cap_relations;
 } grammar;
@@ -143,6 +146,8 @@ typedef struct fact {
 bool fact_of(const world *w, int64_t e, int rel, fact *out);
 /* Whether the collection tells it at all. */
 bool fact_is_stated(const world *w, int64_t e, int rel);
+/* Whether a question of this split may ask for it: see sample_question.c. */
+bool fact_may_be_asked(const world *w, int64_t e, int rel, int split);
 /* The canonical answer, as it stands in the text. */
 void fact_text(const world *w, int64_t e, int rel, const fact *f, buf *out);
 
@@ -170,6 +175,9 @@ void scene_fact(scene *s, int64_t e, int rel, buf *text);
 
 /* The article of entity e in Markdown, appended to out. */
 void article_write(const world *w, int64_t e, buf *out);
+/* The relation told right after "X was born in E" in E's article, or -1: what can be asked
+ * of E by way of X, with one passage that holds the whole way. */
+int article_bridge(const world *w, int64_t e, int64_t x, int link_relation);
 
 /* Appends entity e's questions as JSON lines to out[split] and counts them in report. */
 void questions_write(const world *w, int64_t e, buf out[SAMPLE_SPLITS], sample_report *report);

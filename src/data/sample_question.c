@@ -17,7 +17,7 @@
 #include "util/json.h"
 #include "util/unicode.h"
 
-enum { N_ONE_HOP = 6, MAX_FACTS = 64, RESERVED_PERCENT = 20 };
+enum { N_ONE_HOP = 6, MAX_FACTS = 64 };
 
 static const char *const kind_names[] = {"one_hop", "two_hop", "unanswerable"};
 
@@ -31,12 +31,6 @@ typedef struct asker {
     buf question, answer, full, subject, value; /* scratch */
     sample_report *report;
 } asker;
-
-static bool is_reserved(const world *w, int64_t e, int rel) {
-    if (!w->g->kinds[w->entities[e].kind].is_linked) return false;
-    rng r = world_draw(w, e, DRAW_RESERVED, rel);
-    return rng_below(&r, 100) < RESERVED_PERCENT;
-}
 
 static const words *forms_for(int split, const words *ask, const words *hold) {
     return split == SAMPLE_TRAIN ? ask : hold;
@@ -143,7 +137,7 @@ static void sort_relations(asker *a, int64_t told[MAX_FACTS], int *n_told, int64
     for (int i = 0; i < k->n_relations && i < MAX_FACTS; i++) {
         int rel = k->relations[i];
         if (fact_is_stated(w, a->self, rel)) {
-            if (a->split != SAMPLE_TRAIN || !is_reserved(w, a->self, rel)) told[(*n_told)++] = rel;
+            if (fact_may_be_asked(w, a->self, rel, a->split)) told[(*n_told)++] = rel;
         } else if (fact_of(w, a->self, rel, &f)) {
             untold[(*n_untold)++] = rel;
         }
@@ -165,12 +159,6 @@ static void ask_one_hop(asker *a, const int64_t *told, int n_told) {
     }
 }
 
-static bool may_ask(const asker *a, int64_t y, int rel) {
-    bool is_same_split = world_split(a->w, y) == a->split;
-    if (a->split == SAMPLE_TRAIN) return is_same_split && !is_reserved(a->w, y, rel);
-    return is_same_split || (world_split(a->w, y) == SAMPLE_TRAIN && is_reserved(a->w, y, rel));
-}
-
 /* A wording that bears "the town where X was born" in X's place: none with a possessive. */
 static const char *plain_form(asker *a, const words *forms) {
     int64_t first = rng_below(&a->r, forms->n);
@@ -181,32 +169,46 @@ static const char *plain_form(asker *a, const words *forms) {
     return NULL;
 }
 
-static bool ask_two_hop(asker *a, int link_rel) {
+/* Asks for (y, rel) by way of the link from self to y; false if it may or can not. */
+static bool ask_by_way(asker *a, int link_rel, int64_t y, int rel) {
     const world *w = a->w;
-    const relation *link = &w->g->relations[link_rel];
-    fact f;
-    if (!link->of.n || !fact_of(w, a->self, link_rel, &f) || f.entity == a->self) return false;
-    const kind *k = &w->g->kinds[link->target];
-    int64_t first = rng_below(&a->r, k->n_relations);
-    for (int i = 0; i < k->n_relations; i++) {
-        int rel = k->relations[(first + i) % k->n_relations];
-        const relation *r = &w->g->relations[rel];
-        fact end;
-        if (!fact_is_stated(w, f.entity, rel) || !may_ask(a, f.entity, rel)) continue;
-        if (!fact_of(w, f.entity, rel, &end) || end.entity == a->self) continue;
-        const char *form = plain_form(a, forms_for(a->split, &r->ask, &r->hold));
-        if (!form) continue;
-        const words *ofs = forms_for(a->split, &link->of, &link->of_hold);
-        scene s = {.w = w, .self = a->self, .other = -1, .r = &a->r};
-        buf_reset(&a->subject);
-        expand(&s, ofs->at[rng_below(&a->r, ofs->n)], &a->subject);
-        s.self = f.entity;
-        s.subject = a->subject.at;
-        compose(a, &s, f.entity, rel, form);
-        emit(a, 1, f.entity, rel);
-        return true;
+    const relation *link = &w->g->relations[link_rel], *r = &w->g->relations[rel];
+    fact end;
+    if (!fact_is_stated(w, y, rel) || !fact_may_be_asked(w, y, rel, a->split)) return false;
+    if (!fact_of(w, y, rel, &end) || end.entity == a->self) return false;
+    const char *form = plain_form(a, forms_for(a->split, &r->ask, &r->hold));
+    if (!form) return false;
+    const words *ofs = forms_for(a->split, &link->of, &link->of_hold);
+    scene s = {.w = w, .self = a->self, .other = -1, .r = &a->r};
+    buf_reset(&a->subject);
+    expand(&s, ofs->at[rng_below(&a->r, ofs->n)], &a->subject);
+    s.self = y;
+    s.subject = a->subject.at;
+    compose(a, &s, y, rel, form);
+    emit(a, 1, y, rel);
+    return true;
+}
+
+/* By any of the told links: first one whose far article tells the whole way in one place,
+ * else (about one question in six) any fact of the far article. */
+static void ask_two_hop(asker *a, const int64_t *told, int n_told) {
+    const world *w = a->w;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < n_told; i++) {
+            int link_rel = (int)told[i];
+            fact f;
+            if (!w->g->relations[link_rel].of.n || !fact_of(w, a->self, link_rel, &f)) continue;
+            if (pass == 0) {
+                int rel = article_bridge(w, f.entity, a->self, link_rel);
+                if (rel >= 0 && ask_by_way(a, link_rel, f.entity, rel)) return;
+                continue;
+            }
+            const kind *k = &w->g->kinds[w->g->relations[link_rel].target];
+            int64_t first = rng_below(&a->r, k->n_relations);
+            for (int j = 0; j < k->n_relations; j++)
+                if (ask_by_way(a, link_rel, f.entity, k->relations[(first + j) % k->n_relations])) return;
+        }
     }
-    return false;
 }
 
 static void ask_untold(asker *a, const int64_t *untold, int n_untold) {
@@ -229,7 +231,7 @@ void questions_write(const world *w, int64_t e, buf out[SAMPLE_SPLITS], sample_r
     int n_told, n_untold;
     sort_relations(&a, told, &n_told, untold, &n_untold);
     ask_one_hop(&a, told, n_told);
-    for (int i = 0, n = 0; i < n_told && n < 1; i++) n += ask_two_hop(&a, (int)told[i]);
+    ask_two_hop(&a, told, n_told);
     ask_untold(&a, untold, n_untold);
     buf_clear(&a.question);
     buf_clear(&a.answer);

@@ -22,10 +22,12 @@ static void put_full(const world *w, int64_t e, buf *out) {
     buf_puts(out, w->entities[e].name);
 }
 
-/* A second mention within one sentence is a pronoun, unless the subject was reworded. */
+/* A second mention within one sentence is a pronoun, unless the subject was reworded. A
+ * first mention as an object never is: "the founder of it" reads badly. */
 static void put_self(const scene *s, role as, int n_before, buf *out) {
     const kind *k = &s->w->g->kinds[s->w->entities[s->self].kind];
-    if (!s->subject && (s->mention == MENTION_PRONOUN || n_before > 0)) {
+    bool may_open = s->mention == MENTION_PRONOUN && as != ROLE_OBJECT;
+    if (!s->subject && (may_open || n_before > 0)) {
         put_pronoun(s, as, out);
         return;
     }

@@ -11,7 +11,7 @@
 #include "util/hash.h"
 #include "util/unicode.h"
 
-enum { STATED_PERCENT = 78, NAMESAKE_PERCENT = 17, DEV_PERCENT = 10, TEST_PERCENT = 10 };
+enum { STATED_PERCENT = 78, RESERVED_PERCENT = 20, NAMESAKE_PERCENT = 17, DEV_PERCENT = 10, TEST_PERCENT = 10 };
 
 rng world_draw(const world *w, int64_t e, int purpose, int rel) {
     uint64_t stream = rng_hash(w->seed, (uint64_t)e);
@@ -92,6 +92,18 @@ bool fact_is_stated(const world *w, int64_t e, int rel) {
     return r->is_always || rng_below(&draw, 100) < STATED_PERCENT;
 }
 
+static bool is_reserved(const world *w, int64_t e, int rel) {
+    if (!w->g->kinds[w->entities[e].kind].is_linked) return false;
+    rng draw = world_draw(w, e, DRAW_RESERVED, rel);
+    return rng_below(&draw, 100) < RESERVED_PERCENT;
+}
+
+bool fact_may_be_asked(const world *w, int64_t e, int rel, int split) {
+    bool is_same_split = world_split(w, e) == split;
+    if (split == SAMPLE_TRAIN) return is_same_split && !is_reserved(w, e, rel);
+    return is_same_split || (world_split(w, e) == SAMPLE_TRAIN && is_reserved(w, e, rel));
+}
+
 static void put_number(int64_t n, buf *out) {
     if (n >= 1000) {
         put_number(n / 1000, out);
@@ -131,7 +143,7 @@ static const char *pick(rng *r, const words *list) {
 /* An invented word. Retries after a clash grow longer, so there are always enough. */
 static void put_root(rng *r, const language *l, int n_tries, buf *out) {
     int64_t d = rng_below(r, 100);
-    int64_t n_middle = (d < 40 ? 0 : d < 92 ? 1 : 2) + n_tries / 4;
+    int64_t n_middle = (d < 55 ? 0 : d < 97 ? 1 : 2) + n_tries / 4;
     buf_puts(out, pick(r, &l->first));
     while (n_middle-- > 0) buf_puts(out, pick(r, &l->middle));
     buf_puts(out, pick(r, &l->last));
@@ -149,19 +161,23 @@ static char next_vowel(char c) {
     return c && at ? at[1] : '\0';
 }
 
-/* Copies a root with one small change: another vowel, an i slipped in, a letter doubled. */
+/* Copies a root with one small change: its last vowel another one, an i before a final
+ * vowel, or a letter doubled. Where the chosen change cannot be made, the copy is equal and
+ * the caller tries again. */
 static void put_near_root(rng *r, const char *root, buf *out) {
-    size_t n = strlen(root), vowel = 0, doubled = 0;
+    enum { VOWEL, INSERT, DOUBLE, WAYS };
+    int64_t way = rng_below(r, WAYS);
+    size_t n = strlen(root), vowel = 0, twin = 0;
     for (size_t i = 1; i < n; i++) {
         if (next_vowel(root[i])) vowel = i;
-        if (strchr("lnrst", root[i]) && next_vowel(root[i - 1]) && next_vowel(root[i + 1]) && !doubled)
-            doubled = i;
+        bool is_between = next_vowel(root[i - 1]) && next_vowel(root[i + 1]);
+        if (is_between && strchr("lnrst", root[i]) && !twin) twin = i;
     }
-    int64_t way = rng_below(r, 3);
+    bool may_insert = vowel == n - 1 && !next_vowel(root[n - 2]) && root[vowel] != 'i';
     for (size_t i = 0; i < n; i++) {
-        if (i == vowel && i > 0 && way == 0 && root[i] != 'i' && root[i - 1] != 'i') buf_putc(out, 'i');
-        if (i == doubled && i > 0 && way == 1) buf_putc(out, root[i]);
-        buf_putc(out, i == vowel && i > 0 && way == 2 ? next_vowel(root[i]) : root[i]);
+        if (way == INSERT && i == vowel && may_insert) buf_putc(out, 'i');
+        if (way == DOUBLE && i == twin && i > 0) buf_putc(out, root[i]);
+        buf_putc(out, way == VOWEL && i == vowel && i > 0 ? next_vowel(root[i]) : root[i]);
     }
 }
 
@@ -237,7 +253,7 @@ static void name_entity(world *w, int64_t e) {
         x->namesake = w->members[x->kind][rng_below(&r, x->ordinal)];
     for (int n_tries = 0;; n_tries++) {
         size_t mark = arena_mark(w->mem);
-        if (n_tries == 6) x->namesake = -1;
+        if (n_tries == 8) x->namesake = -1;
         draw_words(w, &r, x, n_tries);
         buf_reset(&name);
         buf_reset(&slug);
