@@ -33,7 +33,7 @@ typedef struct candidate {
 /* The candidates of one question and who is whose neighbour. Neighbours of c[i]: the indices
  * neighbour[begin[i] .. begin[i+1]) into c. begin NULL: no smoothing. */
 typedef struct fusion_pool {
-    candidate *c; /* [n] */
+    candidate *c; /* [n] ascending ids */
     int64_t n;
     const int32_t *begin;     /* [n + 1] */
     const int32_t *neighbour; /* [begin[n]] */

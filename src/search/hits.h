@@ -31,7 +31,7 @@ void hits_sort(hit *hits, int64_t n);
 
 /* A filter on passages: false leaves the passage out. Must be thread-safe. NULL fn keeps all. */
 typedef struct hit_filter {
-    bool (*keep)(void *arg, int64_t id);
+    bool (*fn)(void *arg, int64_t id);
     void *arg;
 } hit_filter;
 

@@ -58,7 +58,7 @@ status manifest_check(const char *folder, const manifest *m,
                       void (*report)(void *arg, const char *sentence), void *arg,
                       int64_t *n_faults);
 
-/* Removes segment files and unfinished writings of folder that m does not name; part files of m's
- * key stay. */
+/* Removes segment files that m does not name and unfinished ones; part files of vectors stay
+ * (vectors_writer_open sees to those). Readers that have a removed file open keep it. */
 status manifest_sweep(const char *folder, const manifest *m);
 #endif

@@ -1,0 +1,160 @@
+/* Fusion of lexical and dense scores, document context, and the choice of their weights. */
+#include "search/fusion.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/mem.h"
+#include "util/par.h"
+
+const fusion fusion_default = {.mode = FUSION_SUM, .lambda = 1.0, .share = .05, .reach = 5};
+
+enum { RRF_K = 60 }; /* Cormack et al. 2009 */
+
+static void score_sum(const fusion *f, const fusion_pool *p, double *s) {
+    double best = 0;
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->c[i].bm25 > best) best = p->c[i].bm25;
+    for (int64_t i = 0; i < p->n; i++) {
+        const candidate *c = &p->c[i];
+        s[i] = (best > 0 ? c->bm25 / best : 0) + (c->has_dense ? f->lambda * c->dense : 0);
+    }
+}
+
+/* Adds 1 / (RRF_K + rank) for the candidates in ranked [n], which name their index as id order. */
+static void add_ranks(const fusion_pool *p, hit *ranked, int64_t n, double *s) {
+    hits_sort(ranked, n);
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t low = 0, high = p->n; low < high;) { /* candidates ascend by id */
+            int64_t middle = low + (high - low) / 2;
+            if (p->c[middle].id == ranked[r].id) {
+                s[middle] += 1.0 / (RRF_K + 1 + (double)r);
+                break;
+            }
+            if (p->c[middle].id < ranked[r].id)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+}
+
+static void score_rrf(const fusion_pool *p, double *s) {
+    hit *ranked = xmalloc((size_t)(p->n + 1) * sizeof *ranked);
+    int64_t n = 0;
+    memset(s, 0, (size_t)p->n * sizeof *s);
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->c[i].bm25 > 0) ranked[n++] = (hit){p->c[i].id, p->c[i].bm25};
+    add_ranks(p, ranked, n, s);
+    n = 0;
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->c[i].has_dense) ranked[n++] = (hit){p->c[i].id, p->c[i].dense};
+    add_ranks(p, ranked, n, s);
+    free(ranked);
+}
+
+void fusion_score(const fusion *f, const fusion_pool *p) {
+    double *s = xmalloc((size_t)(p->n + 1) * sizeof *s); /* before smoothing */
+    if (f->mode == FUSION_RRF)
+        score_rrf(p, s);
+    else
+        score_sum(f, p, s);
+    for (int64_t i = 0; i < p->n; i++) {
+        double around = 0;
+        if (p->begin && f->share != 0)
+            for (int32_t j = p->begin[i]; j < p->begin[i + 1]; j++) around += s[p->neighbour[j]];
+        p->c[i].score = (float)(s[i] + f->share * around);
+    }
+    free(s);
+}
+
+int64_t fusion_top(const fusion_pool *p, int64_t k, hit *hits) {
+    topk best = {.at = hits, .k = k};
+    for (int64_t i = 0; i < p->n; i++) topk_add(&best, (hit){p->c[i].id, p->c[i].score});
+    topk_sort(&best);
+    return best.n;
+}
+
+/* ---- tuning
+ * -------------------------------------------------------------------------------------- */
+
+static const double LAMBDAS[] = {0, .1, .2, .3, .5, .7, 1, 1.5, 2, 3, 5};
+static const double SHARES[] = {0, .02, .05, .1};
+enum {
+    N_LAMBDAS = sizeof LAMBDAS / sizeof *LAMBDAS,
+    N_SHARES = sizeof SHARES / sizeof *SHARES,
+    GRID = N_LAMBDAS * N_SHARES,
+    AT_DEFAULT = GRID, /* what *f held; BM25 alone; dense alone */
+    AT_BM25,
+    AT_DENSE,
+    SETTINGS,
+    DEPTH = 10 /* MRR@10 */
+};
+
+typedef struct tuning {
+    const fusion_pool *pools;
+    fusion given;
+    double *rr; /* [n, SETTINGS] reciprocal ranks */
+} tuning;
+
+/* 1 / rank of the first relevant hit among the first DEPTH, else 0. */
+static double reciprocal_rank(const fusion_pool *p) {
+    hit top[DEPTH], first = {INT64_MAX, 0};
+    bool any = false;
+    for (int64_t i = 0; i < p->n; i++) {
+        hit h = {p->c[i].id, p->c[i].score};
+        if (!p->relevant[i] || (any && !hit_before(h, first))) continue;
+        first = h;
+        any = true;
+    }
+    int64_t n = any ? fusion_top(p, DEPTH, top) : 0;
+    for (int64_t r = 0; r < n; r++)
+        if (top[r].id == first.id) return 1.0 / (double)(r + 1);
+    return 0;
+}
+
+static double side_alone(const fusion_pool *p, bool dense) {
+    for (int64_t i = 0; i < p->n; i++) {
+        candidate *c = &p->c[i];
+        c->score = dense ? (c->has_dense ? c->dense : -1e30f) : c->bm25 > 0 ? c->bm25 : -1e30f;
+    }
+    return reciprocal_rank(p);
+}
+
+static fusion setting(const tuning *t, int i) {
+    fusion f = t->given;
+    if (i < GRID) {
+        f.lambda = LAMBDAS[i / N_SHARES];
+        f.share = SHARES[i % N_SHARES];
+    }
+    return f;
+}
+
+static void try_settings(void *arg, int64_t i_pool, int worker) {
+    (void)worker;
+    const tuning *t = arg;
+    const fusion_pool *p = &t->pools[i_pool];
+    double *rr = t->rr + i_pool * SETTINGS;
+    for (int i = 0; i <= AT_DEFAULT; i++) {
+        fusion f = setting(t, i);
+        fusion_score(&f, p);
+        rr[i] = reciprocal_rank(p);
+    }
+    rr[AT_BM25] = side_alone(p, false);
+    rr[AT_DENSE] = side_alone(p, true);
+}
+
+void fusion_tune(const fusion_pool *pools, int64_t n, fusion *f, fusion_tuning *out) {
+    *out = (fusion_tuning){0};
+    if (n < 1) return;
+    tuning t = {pools, *f, xcalloc((size_t)n * SETTINGS, sizeof *t.rr)};
+    par_for(n, try_settings, &t);
+    double mrr[SETTINGS] = {0};
+    for (int64_t q = 0; q < n; q++)
+        for (int i = 0; i < SETTINGS; i++) mrr[i] += t.rr[q * SETTINGS + i] / (double)n;
+    int best = 0;
+    for (int i = 1; i < GRID; i++)
+        if (mrr[i] > mrr[best]) best = i;
+    *f = setting(&t, best);
+    *out = (fusion_tuning){mrr[best], mrr[AT_DEFAULT], mrr[AT_BM25], mrr[AT_DENSE]};
+    free(t.rr);
+}

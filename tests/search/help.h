@@ -1,0 +1,81 @@
+#ifndef RAGLAN_TESTS_SEARCH_HELP_H
+#define RAGLAN_TESTS_SEARCH_HELP_H
+/* What the tests of the search floor share: a folder of their own, and words at random. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "util/file.h"
+#include "util/rng.h"
+
+/* Fails with the sentence that the call left. */
+#define SUCCEEDS(call)                                                                             \
+    do {                                                                                           \
+        if ((call) != OK) fail_msg("%s: %s", #call, err_msg());                                    \
+    } while (0)
+#define FAILS(code, sentence, call)                                                                \
+    do {                                                                                           \
+        assert_int_equal((call), (code));                                                          \
+        if (!strstr(err_msg(), (sentence))) fail_msg("wanted '%s' in: %s", (sentence), err_msg()); \
+    } while (0)
+
+/* A new folder; caller frees the name after remove_folder. */
+static inline char *make_folder(void) {
+    const char *base = getenv("TMPDIR");
+    char *path = xasprintf("%s/raglan-search-XXXXXX", base ? base : "/tmp");
+    assert_non_null(mkdtemp(path));
+    return path;
+}
+
+static inline status unlink_one(void *arg, const char *path) {
+    (void)arg;
+    return unlink(path) == 0 ? OK : ERR_IO;
+}
+
+static inline void remove_folder(char *path) {
+    assert_int_equal(file_walk(path, unlink_one, NULL), OK);
+    assert_int_equal(rmdir(path), 0);
+    free(path);
+}
+
+static inline status count_one(void *arg, const char *path) {
+    (void)path;
+    ++*(int *)arg;
+    return OK;
+}
+
+static inline int count_files(const char *folder) {
+    int n = 0;
+    assert_int_equal(file_walk(folder, count_one, &n), OK);
+    return n;
+}
+
+/* Flips one bit of folder/name. */
+static inline void flip_bit(const char *folder, const char *name, long offset) {
+    char *path = xasprintf("%s/%s", folder, name);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, offset, SEEK_SET), 0);
+    int c = fgetc(f);
+    assert_int_equal(fseek(f, offset, SEEK_SET), 0);
+    assert_int_not_equal(fputc(c ^ 4, f), EOF);
+    assert_int_equal(fclose(f), 0);
+    free(path);
+}
+
+/* A text of n words "w0".."w<vocabulary-1>", small numbers far more often, as in language. */
+static inline void random_text(rng *r, int n, int vocabulary, buf *out) {
+    buf_reset(out);
+    for (int i = 0; i < n; i++) {
+        double u = rng_uniform(r);
+        buf_printf(out, "%sw%d", i ? " " : "", (int)(u * u * u * vocabulary));
+    }
+}
+#endif
