@@ -7,7 +7,8 @@
  *
  * The alphabet. Each character with a piece of its own costs one; scripts with thousands of
  * them, or stray symbols, could eat the vocabulary. Characters get pieces, most frequent first,
- * until 99.99 % of the text is covered or half the vocabulary is spent; bytes spell the rest. */
+ * until 99.99 % of the text is covered, half the vocabulary is spent, or they were seen only
+ * once or twice; bytes spell the rest. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,25 +115,38 @@ static int by_count_down(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
+/* Counts one line's characters as the trainer will see them: each word after one U+2581. */
+static int64_t count_characters(const char *line, size_t n, bool lower_case, int64_t *count) {
+    int64_t total = 0;
+    bool in_word = false;
+    for (size_t at = 0; at < n;) {
+        int32_t c = utf8_next(line, n, &at);
+        char_class class = utf8_class(c);
+        if (class == CHAR_SPACE || class == CHAR_CONTROL) {
+            in_word = false;
+            continue;
+        }
+        if (!in_word) count[0x2581]++;
+        total += 1 + !in_word;
+        in_word = true;
+        count[lower_case ? utf8_lower(c) : c]++;
+    }
+    return total;
+}
+
 /* The share of the sample's characters that may have pieces of their own; 0 for no text. */
 static double coverage_of(const sample *s, int64_t vocab_size, bool lower_case) {
     int64_t *count = xcalloc(N_CODE_POINTS, sizeof *count);
     int64_t total = 0, n = 0, covered = 0, n_pieces = 0;
     int64_t max_pieces = (vocab_size - N_FIXED_PIECES) / 2;
-    for (int64_t i = 0; i < s->n; i++) {
-        const char *line = s->text.at + s->line[i].at;
-        for (size_t at = 0; at < (size_t)s->line[i].n;) {
-            int32_t c = utf8_next(line, (size_t)s->line[i].n, &at);
-            if (utf8_class(c) == CHAR_SPACE || utf8_class(c) == CHAR_CONTROL) continue;
-            count[lower_case ? utf8_lower(c) : c]++;
-            total++;
-        }
-    }
+    for (int64_t i = 0; i < s->n; i++)
+        total +=
+            count_characters(s->text.at + s->line[i].at, (size_t)s->line[i].n, lower_case, count);
     for (int32_t c = 0; c < N_CODE_POINTS; c++)
         if (count[c]) count[n++] = count[c];
     qsort(count, (size_t)n, sizeof *count, by_count_down);
     double enough = .9999 * (double)total;
-    while (n_pieces < n && n_pieces < max_pieces && (double)covered < enough)
+    while (n_pieces < n && n_pieces < max_pieces && count[n_pieces] > 2 && (double)covered < enough)
         covered += count[n_pieces++];
     free(count);
     return total ? (double)covered / (double)total : 0;
