@@ -1,0 +1,221 @@
+/* An open collection: its parts are opened when a call first needs them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "rag/rag_int.h"
+#include "util/log.h"
+#include "util/par.h"
+
+const char *rag_error(void) {
+    return err_msg();
+}
+
+const char *rag_version(void) {
+    return RAGLAN_VERSION;
+}
+
+char *rag_path(const rag *r, const char *below) {
+    return xasprintf("%s/%s", r->home, below);
+}
+
+int rag_open(const char *home, const rag_options *options, rag **out) {
+    rag *r = xcalloc(1, sizeof *r);
+    r->home = xstrdup(home);
+    if (options) r->o = *options;
+    if (r->o.threads > 0) par_threads_set(r->o.threads);
+    status st = store_open(home, r->o.write ? STORE_WRITE : STORE_READ, &r->s);
+    if (st) {
+        rag_close(r);
+        return st;
+    }
+    *out = r;
+    return OK;
+}
+
+void rag_forget_index(rag *r) {
+    search_close(r->index);
+    r->index = NULL;
+    free(r->where.id);
+    free(r->where.document);
+    r->where = (places){0};
+}
+
+void rag_forget_models(rag *r) {
+    rag_forget_index(r);
+    retriever_free(r->m);
+    generator_free(r->g);
+    checkpoint_clear(&r->m_checkpoint);
+    checkpoint_clear(&r->g_checkpoint);
+    r->m = NULL;
+    r->g = NULL;
+    r->sought_retriever = r->has_retriever = false;
+    tokenizer_close(r->t);
+    arena_free(r->traits_arena);
+    r->t = NULL;
+    r->traits_arena = NULL;
+}
+
+void rag_close(rag *r) {
+    if (!r) return;
+    rag_forget_models(r);
+    store_close(r->s);
+    free(r->home);
+    free(r);
+}
+
+/* ---- parts ---- */
+
+status rag_need_tokenizer(rag *r) {
+    if (r->t) return OK;
+    char *path = rag_path(r, HOME_TOKENIZER);
+    status st = tokenizer_open(path, &r->t);
+    free(path);
+    if (st) return st;
+    r->traits_arena = arena_new(0);
+    r->traits = traits_of(r->t, r->traits_arena);
+    return OK;
+}
+
+/* A checkpoint belongs to the tokenizer it was trained with. */
+static status check_tokenizer(const rag *r, const checkpoint *c) {
+    const char *of = json_str(json_object_get(c->meta, "hashes"), "tokenizer", "");
+    if (*of && strcmp(of, tokenizer_hash(r->t)))
+        FAIL(ERR_STATE,
+             "%s %.12s was trained with tokenizer %.12s, this collection has %.12s: run `raglan "
+             "train %s --new_model "
+             "--save_dir %s`",
+             c->type, c->identifier, of, tokenizer_hash(r->t), c->type, r->home);
+    return OK;
+}
+
+static status find_model(rag *r, const char *type, const char *identifier, checkpoint *out,
+                         bool *found) {
+    TRY(checkpoint_find(r->home, type, identifier, CHECKPOINT_BEST, out));
+    *found = out->identifier[0] != 0;
+    if (!*found) return OK;
+    TRY(rag_need_tokenizer(r));
+    return check_tokenizer(r, out);
+}
+
+status rag_need_retriever(rag *r, bool *has) {
+    if (!r->sought_retriever) {
+        bool found = false;
+        checkpoint c = {0};
+        retriever_config config;
+        status st = find_model(r, "retriever", r->o.retriever, &c, &found);
+        if (!st && found) st = retriever_config_read(json_object_get(c.meta, "config"), &config);
+        if (!st && found) {
+            r->m = retriever_new(&config, NULL, 0, false);
+            st = r->m ? checkpoint_load(r->home, &c, r->m->p) : ERR_MEM;
+        }
+        if (st) {
+            retriever_free(r->m);
+            r->m = NULL;
+            checkpoint_clear(&c);
+            return st;
+        }
+        r->m_checkpoint = c;
+        r->sought_retriever = true;
+        r->has_retriever = found;
+    }
+    if (has) *has = r->has_retriever;
+    return OK;
+}
+
+status rag_need_generator(rag *r) {
+    if (r->g) return OK;
+    bool found = false;
+    checkpoint c = {0};
+    generator_config config;
+    status st = find_model(r, "generator", r->o.generator, &c, &found);
+    if (!st && !found)
+        st = err_set(ERR_STATE, __FILE__, __LINE__,
+                     "%s has no generator yet: run `raglan train generator --save_dir %s`", r->home,
+                     r->home);
+    if (!st) st = generator_config_read(json_object_get(c.meta, "config"), &config);
+    if (!st) {
+        r->g = generator_new(&config, 0, false);
+        st = r->g ? checkpoint_load(r->home, &c, r->g->p) : ERR_MEM;
+    }
+    if (st) {
+        generator_free(r->g);
+        r->g = NULL;
+        checkpoint_clear(&c);
+        return st;
+    }
+    r->g_checkpoint = c;
+    return OK;
+}
+
+/* ---- the index ---- */
+
+typedef struct place_loader {
+    places *p;
+    int64_t cap;
+} place_loader;
+
+static status add_place(void *arg, const store_passage *p) {
+    place_loader *l = arg;
+    if (l->p->n == l->cap) {
+        l->cap = l->cap ? 2 * l->cap : 4096;
+        l->p->id = xrealloc(l->p->id, (size_t)l->cap * sizeof *l->p->id);
+        l->p->document = xrealloc(l->p->document, (size_t)l->cap * sizeof *l->p->document);
+    }
+    l->p->id[l->p->n] = p->id;
+    l->p->document[l->p->n++] = p->document;
+    return OK;
+}
+
+status rag_load_places(rag *r) {
+    return store_each_passage(r->s, 0, add_place, &(place_loader){&r->where, 0});
+}
+
+/* search's neighbour_source: ids of one document are consecutive. */
+static int place_neighbours(void *arg, int64_t id, int reach, int64_t *ids) {
+    const places *p = arg;
+    int64_t at = id_find(p->id, p->n, id);
+    int n = 0;
+    if (at < 0) return 0;
+    for (int64_t i = at - reach; i <= at + reach; i++)
+        if (i != at && i >= 0 && i < p->n && p->document[i] == p->document[at]) ids[n++] = p->id[i];
+    return n;
+}
+
+status rag_need_index(rag *r) {
+    if (r->index) return OK;
+    TRY(rag_need_tokenizer(r));
+    bool has = false;
+    TRY(rag_need_retriever(r, &has));
+    char *folder = rag_path(r, "index");
+    manifest m;
+    status st = manifest_read(folder, &m);
+    if (!st && m.n_lexical == 0)
+        st = err_set(ERR_STATE, __FILE__, __LINE__,
+                     "%s has no search files yet: run `raglan index --save_dir %s`", r->home,
+                     r->home);
+    if (!st) {
+        vectors_key key = {.dim = has ? r->m->c.embedding_dim : 0};
+        if (has) {
+            memcpy(key.model, r->m_checkpoint.identifier, sizeof r->m_checkpoint.identifier);
+            memcpy(key.tokenizer, tokenizer_hash(r->t), 41);
+        }
+        bool current = has && m.n_vectors > 0 && vectors_key_equal(&key, &m.key);
+        if (has && !current)
+            log_warn("the index has no vectors of retriever %.12s: searching by BM25 alone; run "
+                     "`raglan index "
+                     "--save_dir %s`",
+                     key.model, r->home);
+        st = search_open(folder, current ? &key : NULL, &r->index);
+    }
+    manifest_clear(&m);
+    free(folder);
+    if (!st) st = rag_load_places(r);
+    if (st) rag_forget_index(r);
+    return st;
+}
+
+finder rag_finder(rag *r) {
+    bool dense = r->m && search_flat(r->index);
+    return (finder){
+        .index = r->index, .m = dense ? r->m : NULL, .neighbours = {place_neighbours, &r->where}};
+}
