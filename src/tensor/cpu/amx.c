@@ -100,6 +100,12 @@ static gemm_kind gemm_amx;
 static void matmul_amx(const matmul *mm) {
     gemm_run(&gemm_amx, mm);
 }
+static void attention_forward_amx(const attention *at) {
+    attention_forward(&gemm_amx, &rows_avx512, at);
+}
+static void attention_backward_amx(const attention *at) {
+    attention_backward(&gemm_amx, &rows_avx512, at);
+}
 
 static backend table;
 static void fill(void) {
@@ -108,6 +114,8 @@ static void fill(void) {
     table = *backend_bf16();
     table.name = "amx";
     table.matmul = matmul_amx;
+    table.attention_forward = attention_forward_amx;
+    table.attention_backward = attention_backward_amx;
 }
 
 const backend *backend_amx(void) {

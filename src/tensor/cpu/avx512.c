@@ -9,23 +9,32 @@ void finish_avx512(int64_t rows, int64_t cols, float *c, int64_t ldc, const floa
     finish(rows, cols, c, ldc, bias, act);
 }
 
-const gemm_kind gemm_avx512 = {.mr = LINES,
-                               .nr = LINES,
-                               .elem = ELEM,
-                               .pack_a = pack_a,
-                               .pack_b = pack_b,
-                               .kernel = kernel,
-                               .finish = finish};
+static const gemm_kind gemm_avx512 = {.mr = LINES,
+                                      .nr = LINES,
+                                      .elem = ELEM,
+                                      .pack_a = pack_a,
+                                      .pack_b = pack_b,
+                                      .kernel = kernel,
+                                      .finish = finish};
+
+const row_kind rows_avx512 = {.dot = dot, .soften = soften, .mix = mix, .slopes = slopes};
 
 static void matmul_avx512(const matmul *mm) {
     gemm_run(&gemm_avx512, mm);
 }
+static void attention_forward_avx512(const attention *at) {
+    attention_forward(&gemm_avx512, &rows_avx512, at);
+}
+static void attention_backward_avx512(const attention *at) {
+    attention_backward(&gemm_avx512, &rows_avx512, at);
+}
 
 static backend table;
 static void fill(void) {
-    table = *backend_ref();
     table.name = "avx512";
     table.matmul = matmul_avx512;
+    table.attention_forward = attention_forward_avx512;
+    table.attention_backward = attention_backward_avx512;
     fill_rows(&table);
 }
 

@@ -17,6 +17,12 @@ const gemm_kind gemm_bf16 = {.mr = LINES,
 static void matmul_bf16(const matmul *mm) {
     gemm_run(&gemm_bf16, mm);
 }
+static void attention_forward_bf16(const attention *at) {
+    attention_forward(&gemm_bf16, &rows_avx512, at);
+}
+static void attention_backward_bf16(const attention *at) {
+    attention_backward(&gemm_bf16, &rows_avx512, at);
+}
 
 static backend table;
 static void fill(void) {
@@ -24,6 +30,8 @@ static void fill(void) {
     table.name = "bf16";
     table.rounds_to_bf16 = true;
     table.matmul = matmul_bf16;
+    table.attention_forward = attention_forward_bf16;
+    table.attention_backward = attention_backward_bf16;
 }
 
 const backend *backend_bf16(void) {

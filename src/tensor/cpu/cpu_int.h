@@ -48,7 +48,21 @@ typedef struct gemm_kind {
                    activation act);
 } gemm_kind;
 
+/* ---- attention (attention.c), from a family's product and its functions of one row ---- */
+typedef struct row_kind {
+    float (*dot)(int64_t n, const float *x, const float *y);
+    /* x = softmax(scale x); returns the log-sum-exp, -infinity for n = 0. */
+    float (*soften)(int64_t n, float scale, float *x);
+    /* y [cols] = sum over i < n of s[i] * x[i * ld ..]. */
+    void (*mix)(int64_t n, int64_t cols, const float *s, const float *x, int64_t ld, float *y);
+    /* s becomes p = exp(scale s - lse), dp becomes scale * p * (dp - mean). */
+    void (*slopes)(int64_t n, float scale, float lse, float mean, float *s, float *dp);
+} row_kind;
+void attention_forward(const gemm_kind *g, const row_kind *r, const attention *at);
+void attention_backward(const gemm_kind *g, const row_kind *r, const attention *at);
+
 /* Parts of a family that a higher one takes over. */
+extern const row_kind rows_avx512;
 extern const gemm_kind gemm_bf16;
 void finish_avx512(int64_t rows, int64_t cols, float *c, int64_t ldc, const float *bias,
                    activation act);

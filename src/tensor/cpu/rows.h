@@ -191,6 +191,20 @@ static float soften(int64_t n, float scale, float *x) {
     return max + logf(sum);
 }
 
+/* row_kind.slopes: backward of soften. */
+static void slopes(int64_t n, float scale, float lse, float mean, float *s, float *dp) {
+    vf times = v_set(scale), minus = v_set(-lse), m = v_set(mean);
+    EACH(n, vf p = v_exp(v_fma(LOAD(s), times, minus)); STORE(dp, times * p * (LOAD(dp) - m));
+         STORE(s, p););
+}
+
+/* row_kind.mix: y = sum of s[r] * row r of x. */
+static void mix(int64_t n, int64_t cols, const float *s, const float *x, int64_t ld, float *y) {
+    EACH(cols, vf sum = v_set(0);
+         for (int64_t r = 0; r < n; r++) sum = v_fma(v_set(s[r]), LOAD(x + r * ld), sum);
+         STORE(y, sum););
+}
+
 typedef struct by_rows {
     int64_t rows, cols, piece;
     const float *x, *gain, *bias, *dy;
