@@ -1,17 +1,10 @@
 #ifndef RAGLAN_TESTS_SEARCH_HELP_H
 #define RAGLAN_TESTS_SEARCH_HELP_H
 /* What the tests of the search floor share: a folder of their own, and words at random. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-#include <cmocka.h>
-
+#include "cmocka_all.h"
+#include "temp.h"
 #include "util/file.h"
 #include "util/rng.h"
 
@@ -26,23 +19,14 @@
         if (!strstr(err_msg(), (sentence))) fail_msg("wanted '%s' in: %s", (sentence), err_msg()); \
     } while (0)
 
-/* A new folder; caller frees the name after remove_folder. */
+/* A new, empty folder among the test's temporary files; caller frees the name. */
 static inline char *make_folder(void) {
-    const char *base = getenv("TMPDIR");
-    char *path = xasprintf("%s/raglan-search-XXXXXX", base ? base : "/tmp");
-    assert_non_null(mkdtemp(path));
+    static int n;
+    char *name = xasprintf("folder%d", n++);
+    char *path = xstrdup(temp_path(name));
+    free(name);
+    assert_int_equal(mkdir(path, 0777), 0);
     return path;
-}
-
-static inline status unlink_one(void *arg, const char *path) {
-    (void)arg;
-    return unlink(path) == 0 ? OK : ERR_IO;
-}
-
-static inline void remove_folder(char *path) {
-    assert_int_equal(file_walk(path, unlink_one, NULL), OK);
-    assert_int_equal(rmdir(path), 0);
-    free(path);
 }
 
 static inline status count_one(void *arg, const char *path) {

@@ -116,7 +116,7 @@ static void scores_are_the_formula_on_a_hand_made_text(void **state) {
     assert_float_equal(lexical_idf(ix, "CAT", 3), .47000, 1e-5);
     assert_float_equal(lexical_idf(ix, "unicorn", 7), log(1 + 3.5 / .5), 1e-5);
     lexical_close(ix);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void scores_are_the_formula_on_random_collections(void **state) {
@@ -143,7 +143,7 @@ static void scores_are_the_formula_on_random_collections(void **state) {
         for (int64_t i = 1; i < n; i++) assert_true(hit_before(hits[i - 1], hits[i]));
         lexical_close(ix);
         corpus_free(&c);
-        remove_folder(folder);
+        free(folder);
     }
 }
 
@@ -166,7 +166,7 @@ static void scores_of_given_ids_have_the_same_bits(void **state) {
     assert_true(none == 0);
     lexical_close(ix);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 /* ---- segments ---- */
@@ -195,7 +195,7 @@ static void several_segments_search_as_one(void **state) {
     lexical_close(one);
     lexical_close(many);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void merging_segments_gives_the_bytes_of_one_build(void **state) {
@@ -211,7 +211,7 @@ static void merging_segments_gives_the_bytes_of_one_build(void **state) {
         lexical_merge(folder, (const char *[]){parts[2], parts[0], parts[1]}, 3, NOTHING, merged));
     assert_string_equal(merged, whole);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void merging_without_deleted_ids_gives_the_bytes_of_building_without_them(void **state) {
@@ -227,7 +227,7 @@ static void merging_without_deleted_ids_gives_the_bytes_of_building_without_them
         lexical_merge(folder, (const char *[]){parts[0], parts[1]}, 2, (id_list){gone, 4}, merged));
     assert_string_equal(merged, without);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void an_id_in_two_segments_cannot_be_merged(void **state) {
@@ -238,7 +238,7 @@ static void an_id_in_two_segments_cannot_be_merged(void **state) {
     FAILS(ERR_FORMAT, "is indexed twice",
           lexical_merge(folder, (const char *[]){name, name}, 2, NOTHING, merged));
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void segments_of_two_languages_are_refused(void **state) {
@@ -252,7 +252,7 @@ static void segments_of_two_languages_are_refused(void **state) {
           lexical_open(folder, (const char *[]){a, b}, 2, NOTHING, &ix));
     assert_null(ix);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 /* ---- what does not change the bytes ---- */
@@ -272,7 +272,7 @@ static void memory_and_threads_do_not_change_the_file(void **state) {
     assert_int_equal(count_files(folder), 1); /* no run is left */
     par_threads_set(0);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void a_title_counts_as_text_in_front(void **state) {
@@ -288,7 +288,7 @@ static void a_title_counts_as_text_in_front(void **state) {
     SUCCEEDS(lexical_builder_finish(b, in_text));
     lexical_builder_close(b);
     assert_string_equal(with_title, in_text);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void ids_must_ascend(void **state) {
@@ -302,7 +302,7 @@ static void ids_must_ascend(void **state) {
     FAILS(ERR_ARG, "ids must ascend", lexical_builder_add(b, -1, NULL, 0, "b", 1));
     lexical_builder_close(b);
     assert_int_equal(count_files(folder), 0);
-    remove_folder(folder);
+    free(folder);
 }
 
 /* ---- edges ---- */
@@ -320,7 +320,7 @@ static void an_empty_index_finds_nothing(void **state) {
     assert_int_equal(lexical_count(ix), 0);
     assert_int_equal(query(ix, "w1 w2", 5, hits), 0);
     lexical_close(ix);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void odd_questions_are_answered(void **state) {
@@ -344,7 +344,7 @@ static void odd_questions_are_answered(void **state) {
     FAILS(ERR_ARG, "b in [0, 1]",
           lexical_search(ix, "beta", 4, &(bm25){1, 2}, 1, NO_FILTER, hits, &n));
     lexical_close(ix);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void equal_scores_go_to_the_smaller_id(void **state) {
@@ -363,7 +363,7 @@ static void equal_scores_go_to_the_smaller_id(void **state) {
     assert_int_equal(query(ix, "words", 5, hits), 5);
     for (int i = 0; i < 5; i++) assert_int_equal(hits[i].id, 1000 + i);
     lexical_close(ix);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void a_very_long_and_repetitive_passage_keeps_its_counts(void **state) {
@@ -382,7 +382,7 @@ static void a_very_long_and_repetitive_passage_keeps_its_counts(void **state) {
     assert_float_equal(score, log(1.2) * 70000 / 70001, 1e-6);
     lexical_close(ix);
     buf_clear(&text);
-    remove_folder(folder);
+    free(folder);
 }
 
 /* ---- deletion and filters ---- */
@@ -416,7 +416,7 @@ static void deleted_and_filtered_passages_are_never_found(void **state) {
         lexical_search(ix, "word", 4, &bm25_default, 200, (hit_filter){keep_even, NULL}, hits, &n));
     assert_int_equal(n, 97); /* 100 even ones, 0, 20 and 64 deleted */
     lexical_close(ix);
-    remove_folder(folder);
+    free(folder);
 }
 
 /* ---- damage ---- */
@@ -441,7 +441,7 @@ static void a_flipped_bit_is_found_anywhere_in_the_file(void **state) {
     SUCCEEDS(lexical_verify(folder, name));
     free(path);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void a_damaged_file_never_leads_a_search_astray(void **state) {
@@ -470,7 +470,7 @@ static void a_damaged_file_never_leads_a_search_astray(void **state) {
     assert_true(opened > 100);
     free(path);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 static void truncated_foreign_and_renamed_files_are_refused(void **state) {
@@ -493,7 +493,7 @@ static void truncated_foreign_and_renamed_files_are_refused(void **state) {
     free(path);
     free(other_path);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 /* ---- threads ---- */
@@ -529,7 +529,7 @@ static void many_threads_may_search_one_index(void **state) {
     for (int i = 0; i < 64; i++) assert_false(all.wrong[i]);
     lexical_close(ix);
     corpus_free(&c);
-    remove_folder(folder);
+    free(folder);
 }
 
 int main(void) {
