@@ -28,7 +28,10 @@ static void keep_document(store_document *d, arena *a) {
     d->path = arena_strdup(a, d->path);
     d->format = arena_strdup(a, d->format);
     d->meta = arena_strdup(a, d->meta);
-    d->text = arena_strndup(a, d->text, d->text_bytes);
+    char *text = arena_take(a, d->text_bytes + 1); /* may hold NUL characters */
+    memcpy(text, d->text, d->text_bytes);
+    text[d->text_bytes] = '\0';
+    d->text = text;
 }
 
 /* ---- putting ---- */
