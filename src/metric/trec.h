@@ -48,4 +48,8 @@ typedef struct trec_options {
  * both. */
 status trec_evaluate(const trec_qrels *q, const trec_run *r, const trec_options *options, buf *out);
 
+/* Writes the names that a measure may begin with, nicknames last, into names[0..most-1], and
+ * returns how many were written. */
+int trec_measure_names(const char **names, int most);
+
 #endif

@@ -156,3 +156,12 @@ void trec_measures_free(trec_measure *m, int64_t n) {
     }
     free(m);
 }
+
+int trec_measure_names(const char **names, int most) {
+    static const char *const nicknames[] = {"official", "set", "all_trec"};
+    int n = 0;
+    for (int i = 0; i < n_trec_measure_defs && n < most; i++)
+        names[n++] = trec_measure_defs[i].name;
+    for (int i = 0; i < 3 && n < most; i++) names[n++] = nicknames[i];
+    return n;
+}
