@@ -39,7 +39,8 @@ static status check_ours(void *arg, const char *path) {
         free(slug);
     }
     if (!is_ours)
-        FAIL(ERR_ARG, "%s is no article of this encyclopedia; choose an empty folder or remove it", path);
+        FAIL(ERR_ARG, "%s is no article of this encyclopedia; choose an empty folder or remove it",
+             path);
     return OK;
 }
 

@@ -35,6 +35,7 @@ typedef struct item {
     int relation;  /* whose fact is told; -1 for ITEM_FILL */
     int64_t other; /* the other entity, or -1 */
     int bridge;    /* ITEM_BACK: relation of the own fact told right after it, or -1 */
+    int bridge_form;
 } item;
 
 typedef struct plan {
@@ -52,10 +53,28 @@ static void plan_insert(plan *p, int at, item it) {
 static int n_sentences(const plan *p) {
     int n = 1; /* the opening one */
     for (int i = 0; i < p->n; i++) {
-        bool is_pair = p->at[i].type == ITEM_BACK ? p->at[i].bridge >= 0 : p->at[i].type > ITEM_BACK;
+        bool is_pair =
+            p->at[i].type == ITEM_BACK ? p->at[i].bridge >= 0 : p->at[i].type > ITEM_BACK;
         n += is_pair ? 2 : 1;
     }
     return n;
+}
+
+static bool is_told(const plan *p, int rel, int form) {
+    for (int i = 0; i < p->n; i++) {
+        const item *it = &p->at[i];
+        if (it->type == ITEM_FACT && it->relation == rel && it->form == form) return true;
+        if (it->type == ITEM_BACK && it->bridge == rel && it->bridge_form == form) return true;
+    }
+    return false;
+}
+
+/* A wording of the own fact that the plan does not have yet, or -1. */
+static int fresh_form(const world *w, const plan *p, int rel, rng *r) {
+    int n = w->g->relations[rel].say.n, first = (int)rng_below(r, n);
+    for (int i = 0; i < n; i++)
+        if (!is_told(p, rel, (first + i) % n)) return (first + i) % n;
+    return -1;
 }
 
 /* n indices 0..n-1 in random order, at most 64. */
@@ -73,23 +92,24 @@ static void plan_facts(const world *w, int64_t e, rng *r, plan *p) {
         int rel = k->relations[i];
         if (!fact_is_stated(w, e, rel)) continue;
         int form = (int)rng_below(r, w->g->relations[rel].say.n);
-        plan_insert(p, p->n, (item){ITEM_FACT, form, rel, -1, -1});
+        plan_insert(p, p->n, (item){ITEM_FACT, form, rel, -1, -1, 0});
     }
 }
 
-/* A fact of e that a question by way of x may ask for; -1 if there is none. */
-static int draw_bridge(const world *w, int64_t e, int64_t x, rng *r) {
+/* Chooses for it->bridge a fact of e that a question by way of it->other may ask for. */
+static void draw_bridge(const world *w, int64_t e, const plan *p, rng *r, item *it) {
     const kind *k = &w->g->kinds[w->entities[e].kind];
     int64_t order[64];
-    int n = shuffled(r, k->n_relations, order), split = world_split(w, x);
-    for (int i = 0; i < n; i++) {
+    int n = shuffled(r, k->n_relations, order), split = world_split(w, it->other);
+    for (int i = 0; i < n && it->bridge < 0; i++) {
         int rel = k->relations[order[i]];
         fact f;
-        if (order[i] > 0 && fact_is_stated(w, e, rel) && fact_may_be_asked(w, e, rel, split) &&
-            fact_of(w, e, rel, &f) && f.entity != x)
-            return rel;
+        if (order[i] == 0 || !fact_is_stated(w, e, rel) || !fact_may_be_asked(w, e, rel, split))
+            continue;
+        if (!fact_of(w, e, rel, &f) || f.entity == it->other) continue;
+        it->bridge_form = fresh_form(w, p, rel, r);
+        if (it->bridge_form >= 0) it->bridge = rel;
     }
-    return -1;
 }
 
 /* Sentences about others that end here: "Sel Varrin was born in Belmora"; no wording twice.
@@ -105,8 +125,9 @@ static void plan_back(const world *w, int64_t e, rng *r, plan *p) {
         for (int j = begin; j < p->n; j++)
             is_new = is_new && (p->at[j].relation != l->relation || p->at[j].form != form);
         if (!is_new) continue;
-        int bridge = draw_bridge(w, e, l->from, r);
-        plan_insert(p, p->n, (item){ITEM_BACK, form, l->relation, l->from, bridge});
+        item it = {ITEM_BACK, form, l->relation, l->from, -1, 0};
+        draw_bridge(w, e, p, r, &it);
+        plan_insert(p, p->n, it);
     }
 }
 
@@ -119,7 +140,7 @@ static void plan_other(const world *w, item_type type, const words *forms, int64
     for (int i = 0; i < n; i++) {
         int rel = k->relations[order[i]];
         if (!fact_is_stated(w, other, rel)) continue;
-        plan_insert(p, p->n, (item){type, (int)rng_below(r, forms->n), rel, other, -1});
+        plan_insert(p, p->n, (item){type, (int)rng_below(r, forms->n), rel, other, -1, 0});
         return;
     }
 }
@@ -139,7 +160,7 @@ static void plan_fill(const world *w, int64_t e, rng *r, plan *p) {
     int64_t order[64];
     int n = shuffled(r, k->fill.n, order), wanted = 2 + (int)rng_below(r, 3);
     for (int i = 0; i < n && n_sentences(p) < (i < wanted ? ENOUGH_SENTENCES : MIN_SENTENCES); i++)
-        plan_insert(p, p->n, (item){ITEM_FILL, (int)order[i], -1, -1, -1});
+        plan_insert(p, p->n, (item){ITEM_FILL, (int)order[i], -1, -1, -1, 0});
 }
 
 static void plan_shuffle(rng *r, plan *p) {
@@ -151,14 +172,26 @@ static void plan_shuffle(rng *r, plan *p) {
     }
 }
 
+/* Moves a fact away that would be told twice in a row. */
+static void plan_separate(plan *p) {
+    for (int i = 1; i < p->n; i++) {
+        const item *a = &p->at[i - 1], *b = &p->at[i];
+        int before = a->type == ITEM_BACK ? a->bridge : a->relation;
+        if (b->type != ITEM_FACT || b->relation != before) continue;
+        item t = *b;
+        int to = i + 2 < p->n ? i + 2 : 0;
+        p->at[i] = p->at[to];
+        p->at[to] = t;
+    }
+}
+
 /* Tells some facts again, in another wording, at least four sentences later. */
 static void plan_repeats(const world *w, rng *r, plan *p) {
     for (int i = 0, n = p->n; i + 4 < n && n_sentences(p) < ENOUGH_SENTENCES; i++) {
         item again = p->at[i];
         if (again.type != ITEM_FACT || rng_below(r, 100) >= REPEAT_PERCENT) continue;
-        int n_say = w->g->relations[again.relation].say.n;
-        if (n_say < 2) continue;
-        again.form = (again.form + 1 + (int)rng_below(r, n_say - 1)) % n_say;
+        again.form = fresh_form(w, p, again.relation, r);
+        if (again.form < 0) continue;
         plan_insert(p, i + 4 + (int)rng_below(r, p->n - i - 3), again);
     }
 }
@@ -210,10 +243,14 @@ static bool write_item(const scene *base, const item *it, bool may_open, buf *te
         buf_putc(out, ' ');
         s.mention = MENTION_SHORT;
         scene_fact(&s, s.self, it->bridge, text);
-        expand_sentence(&s, r->say.at[rng_below(s.r, r->say.n)], out);
+        expand_sentence(&s, r->say.at[it->bridge_form], out);
         break;
-    case ITEM_CONFUSE: write_other(s, it, &k->confuse, text, out); break;
-    case ITEM_COMPARE: write_other(s, it, &k->compare, text, out); break;
+    case ITEM_CONFUSE:
+        write_other(s, it, &k->confuse, text, out);
+        break;
+    case ITEM_COMPARE:
+        write_other(s, it, &k->compare, text, out);
+        break;
     }
     return false;
 }
@@ -231,9 +268,11 @@ static plan make_plan(const world *w, int64_t e, rng *r) {
     plan_others(w, e, r, &p);
     plan_fill(w, e, r, &p);
     plan_shuffle(r, &p);
+    plan_separate(&p);
     plan_repeats(w, r, &p);
     int lead = w->g->kinds[w->entities[e].kind].relations[0];
-    plan_insert(&p, 0, (item){ITEM_FACT, (int)rng_below(r, w->g->relations[lead].say.n), lead, -1, -1});
+    plan_insert(&p, 0,
+                (item){ITEM_FACT, (int)rng_below(r, w->g->relations[lead].say.n), lead, -1, -1, 0});
     return p;
 }
 
@@ -258,8 +297,9 @@ void article_write(const world *w, int64_t e, buf *out) {
         bool is_first = left == 0;
         if (is_first) left = 3 + (int)rng_below(&r, 3);
         buf_puts(out, is_first ? "\n" : " ");
-        s.mention = is_first || (p.at[i].type != ITEM_FACT && !is_clear) ? MENTION_FULL
-                                                                         : draw_mention(&r, is_clear);
+        s.mention = is_first || (p.at[i].type != ITEM_FACT && !is_clear)
+                        ? MENTION_FULL
+                        : draw_mention(&r, is_clear);
         is_clear = write_item(&s, &p.at[i], i > 0, &text, out);
         if (--left == 0 || i == p.n - 1) {
             buf_putc(out, '\n');

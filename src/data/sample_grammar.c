@@ -51,6 +51,15 @@ static char *trim(char *s) {
     return s;
 }
 
+/* A # at the beginning of a line or after a blank begins a comment. */
+static void cut_comment(char *line) {
+    for (char *s = line; (s = strchr(s, '#')); s++) {
+        if (s > line && s[-1] != ' ' && s[-1] != '\t') continue;
+        *s = '\0';
+        return;
+    }
+}
+
 static void words_add(grammar *g, words *w, const char *s) {
     GROW(w->at, w->n, w->cap);
     w->at[w->n++] = arena_strdup(g->mem, s);
@@ -59,8 +68,7 @@ static void words_add(grammar *g, words *w, const char *s) {
 static status want_integer(parser *p, char **rest, const char *what, int64_t *out) {
     char *s = next_word(rest), *end;
     long long v = strtoll(s, &end, 10);
-    if (!*s || *end)
-        WRONG(p, "%s is \"%s\", wanted a whole number", what, s);
+    if (!*s || *end) WRONG(p, "%s is \"%s\", wanted a whole number", what, s);
     *out = v;
     return OK;
 }
@@ -80,8 +88,7 @@ static status open_language(parser *p, char *rest) {
 static status add_table(parser *p, char *rest) {
     grammar *g = p->g;
     char *name = next_word(&rest);
-    if (*rest != '=')
-        WRONG(p, "table %s: wanted \"table NAME = entry | entry | ...\"", name);
+    if (*rest != '=') WRONG(p, "table %s: wanted \"table NAME = entry | entry | ...\"", name);
     table *t = (table *)grammar_table(g, name, strlen(name));
     if (!t) {
         GROW(g->tables, g->n_tables, g->cap_tables);
@@ -145,12 +152,16 @@ static status parse_value(parser *p, char *rest, relation *r) {
         r->type = VALUE_ENTITY;
         r->target_name = arena_strdup(mem, next_word(&rest));
         char *how = next_word(&rest);
-        r->link = !strcmp(how, "owned") ? LINK_OWNED : !strcmp(how, "owner") ? LINK_OWNER : LINK_ANY;
+        r->link = !strcmp(how, "owned")   ? LINK_OWNED
+                  : !strcmp(how, "owner") ? LINK_OWNER
+                                          : LINK_ANY;
         if (*how && r->link == LINK_ANY)
             WRONG(p, "\"%s\" after a link, wanted owned, owner or nothing", how);
     } else {
-        WRONG(p, "relation %s has values of type \"%s\", wanted year, date, number, one, words or link",
-              r->name, type);
+        WRONG(
+            p,
+            "relation %s has values of type \"%s\", wanted year, date, number, one, words or link",
+            r->name, type);
     }
     if (r->lo > r->hi)
         WRONG(p, "the range %lld to %lld of relation %s is empty", (long long)r->lo,
@@ -161,8 +172,14 @@ static status parse_value(parser *p, char *rest, relation *r) {
 static status open_relation(parser *p, char *rest) {
     grammar *g = p->g;
     if (p->kind < 0) WRONG(p, "a relation stands outside of a kind");
-    relation r = {.name = arena_strdup(g->mem, next_word(&rest)), .kind = p->kind, .line = p->line,
-                  .target = -1, .after_link = -1, .after_relation = -1, .unit = "", .step = 1};
+    relation r = {.name = arena_strdup(g->mem, next_word(&rest)),
+                  .kind = p->kind,
+                  .line = p->line,
+                  .target = -1,
+                  .after_link = -1,
+                  .after_relation = -1,
+                  .unit = "",
+                  .step = 1};
     kind *k = &g->kinds[p->kind];
     for (int i = 0; i < k->n_relations; i++)
         if (strcmp(g->relations[k->relations[i]].name, r.name) == 0)
@@ -290,7 +307,8 @@ static status check_form(const grammar *g, int line, const char *form) {
         if (*s == '}' || s[n + 1] != '}')
             return wrong(g->path, line, "a brace is left open in \"%s\"", form);
         if (!is_hole(g, s + 1, n))
-            return wrong(g->path, line, "nothing is called {%.*s} (in \"%s\")", (int)n, s + 1, form);
+            return wrong(g->path, line, "nothing is called {%.*s} (in \"%s\")", (int)n, s + 1,
+                         form);
         s += n + 1;
     }
     return OK;
@@ -328,7 +346,8 @@ static status resolve_after(grammar *g, relation *r) {
     }
     r->after_relation = find_relation(g, k, name);
     if (r->after_relation < 0 || g->relations[r->after_relation].type > VALUE_DATE)
-        return wrong(g->path, r->line, "kind %s has no year or date called %s", g->kinds[k].name, name);
+        return wrong(g->path, r->line, "kind %s has no year or date called %s", g->kinds[k].name,
+                     name);
     return OK;
 }
 
@@ -340,7 +359,8 @@ static status resolve_target(grammar *g, relation *r) {
         r->target = (int)(t - g->tables);
     } else if (r->type == VALUE_ENTITY) {
         r->target = grammar_kind(g, r->target_name, n);
-        if (r->target < 0) return wrong(g->path, r->line, "there is no kind called %s", r->target_name);
+        if (r->target < 0)
+            return wrong(g->path, r->line, "there is no kind called %s", r->target_name);
         if (r->of.n > 0) g->kinds[r->target].is_linked = true;
     }
     return OK;
@@ -364,7 +384,8 @@ static status check_relation(const grammar *g, const relation *r) {
     if (!is_link && (r->of.n || r->of_hold.n || r->back.n))
         return wrong(g->path, r->line, "relation %s has `of` or `back`, but is no link", r->name);
     if (!r->of.n != !r->of_hold.n)
-        return wrong(g->path, r->line, "relation %s needs both `of` and `of_hold`, or neither", r->name);
+        return wrong(g->path, r->line, "relation %s needs both `of` and `of_hold`, or neither",
+                     r->name);
     TRY(check_forms(g, r->line, &r->say, "XV"));
     TRY(check_forms(g, r->line, &r->ask, "X"));
     TRY(check_forms(g, r->line, &r->hold, "X"));
@@ -375,18 +396,39 @@ static status check_relation(const grammar *g, const relation *r) {
     for (int i = 0; i < r->say.n; i++) /* "{V} ..." would be written with a capital */
         if ((r->type == VALUE_TABLE || r->type == VALUE_WORDS) && r->say.at[i][0] == '{' &&
             has_hole(r->say.at[i], 'V') && strchr("Va", r->say.at[i][1]))
-            return wrong(g->path, r->line, "\"%s\" begins with its value, which would change its case",
-                         r->say.at[i]);
+            return wrong(g->path, r->line,
+                         "\"%s\" begins with its value, which would change its case", r->say.at[i]);
+    return OK;
+}
+
+static const char *find_in(const words *list, const words *among) {
+    for (int i = 0; i < list->n; i++)
+        for (int j = 0; j < among->n; j++)
+            if (strcmp(list->at[i], among->at[j]) == 0) return list->at[i];
+    return NULL;
+}
+
+/* A wording kept for dev and test must not be a training wording of any relation. */
+static status check_held(const grammar *g, const relation *r) {
+    for (int i = 0; i < g->n_relations; i++) {
+        const relation *other = &g->relations[i];
+        const char *form = find_in(&r->hold, &other->ask);
+        if (!form) form = find_in(&r->of_hold, &other->of);
+        if (form)
+            return wrong(g->path, r->line,
+                         "\"%s\" is kept for dev and test, but line %d uses it in training", form,
+                         other->line);
+    }
     return OK;
 }
 
 static status check_kind(const grammar *g, const kind *k) {
     if (!k->names.n || !k->n_relations || (!k->shorts.n && !k->is_person))
-        return wrong(g->path, k->line, "kind %s needs at least one name, one short and one relation",
-                     k->name);
+        return wrong(g->path, k->line,
+                     "kind %s needs at least one name, one short and one relation", k->name);
     if (!g->relations[k->relations[0]].is_always)
-        return wrong(g->path, k->line, "the first relation of kind %s opens its articles: say always",
-                     k->name);
+        return wrong(g->path, k->line,
+                     "the first relation of kind %s opens its articles: say always", k->name);
     TRY(check_forms(g, k->line, &k->names, "N"));
     TRY(check_forms(g, k->line, &k->fill, ""));
     TRY(check_forms(g, k->line, &k->confuse, "XY"));
@@ -395,7 +437,8 @@ static status check_kind(const grammar *g, const kind *k) {
 
 static status check_language(const grammar *g, const language *l) {
     if (!l->first.n || !l->middle.n || !l->last.n || !l->given_f.n || !l->given_m.n)
-        return wrong(g->path, 1, "language %s needs first, middle, last, given_f and given_m", l->name);
+        return wrong(g->path, 1, "language %s needs first, middle, last, given_f and given_m",
+                     l->name);
     return OK;
 }
 
@@ -408,6 +451,7 @@ static status resolve(grammar *g) {
         if (g->relations[i].after) TRY(resolve_after(g, &g->relations[i]));
     for (int i = 0; i < g->n_relations; i++) TRY(check_after(g, i));
     for (int i = 0; i < g->n_relations; i++) TRY(check_relation(g, &g->relations[i]));
+    for (int i = 0; i < g->n_relations; i++) TRY(check_held(g, &g->relations[i]));
     for (int i = 0; i < g->n_kinds; i++) TRY(check_kind(g, &g->kinds[i]));
     for (int i = 0; i < g->n_languages; i++) TRY(check_language(g, &g->languages[i]));
     return OK;
@@ -420,8 +464,9 @@ static status parse(grammar *g, char *text) {
     for (char *line = text, *end; line; line = end) {
         if ((end = strchr(line, '\n'))) *end++ = '\0';
         p.line++;
+        cut_comment(line);
         line = trim(line);
-        if (*line && *line != '#') TRY(parse_line(&p, line));
+        if (*line) TRY(parse_line(&p, line));
     }
     return resolve(g);
 }
@@ -436,7 +481,8 @@ status grammar_open(const char *path, grammar **out) {
         st = file_read(path, (size_t)16 << 20, &text);
     else
         buf_add(&text, sample_builtin, (size_t)(sample_builtin_end - sample_builtin));
-    if (!st && (text.len == 0 || utf8_invalid_at(text.at, text.len) >= 0 || memchr(text.at, 0, text.len)))
+    if (!st &&
+        (text.len == 0 || utf8_invalid_at(text.at, text.len) >= 0 || memchr(text.at, 0, text.len)))
         st = err_set(ERR_FORMAT, __FILE__, __LINE__, "%s: %s, wanted a grammar in UTF-8", g->path,
                      text.len ? "not text" : "empty");
     if (!st) st = parse(g, text.at);

@@ -36,6 +36,16 @@ static const words *forms_for(int split, const words *ask, const words *hold) {
     return split == SAMPLE_TRAIN ? ask : hold;
 }
 
+/* A wording that bears "the town where X was born" in X's place: none with a possessive,
+ * searched from index `first` on. */
+static const char *plain_form(const words *forms, int64_t first) {
+    for (int i = 0; i < forms->n; i++) {
+        const char *form = forms->at[(first + i) % forms->n];
+        if (!strstr(form, "{X's}")) return form;
+    }
+    return NULL;
+}
+
 /* ---- one line of JSON ---- */
 
 static void add_alias(json_t *answers, const char *s) {
@@ -98,7 +108,8 @@ static void emit(asker *a, int type, int64_t last, int rel) {
     }
     json_t *o = json_pack("{s:s, s:s}", "id", id, "question", a->question.at);
     bool is_answerable = type != 2;
-    json_object_set_new(o, "answers", is_answerable ? answers_of(w, last, rel, a->answer.at) : json_array());
+    json_object_set_new(o, "answers",
+                        is_answerable ? answers_of(w, last, rel, a->answer.at) : json_array());
     json_object_set_new(o, "documents", documents);
     if (is_answerable) json_object_set_new(o, "full_answer", json_string(a->full.at));
     json_object_set_new(o, "kind", json_string(kind_names[type]));
@@ -122,14 +133,15 @@ static void compose(asker *a, scene *s, int64_t e, int rel, const char *form) {
     expand_sentence(s, form, &a->question);
     scene_fact(s, e, rel, &a->value);
     buf_puts(&a->answer, a->value.at);
-    expand_sentence(s, r->say.at[0], &a->full);
+    const char *plain = s->subject ? plain_form(&r->say, 0) : NULL;
+    expand_sentence(s, plain ? plain : r->say.at[0], &a->full);
 }
 
 /* ---- the three kinds ---- */
 
 /* Sorts the entity's relations into stated and untold ones, each in random order. */
-static void sort_relations(asker *a, int64_t told[MAX_FACTS], int *n_told, int64_t untold[MAX_FACTS],
-                           int *n_untold) {
+static void sort_relations(asker *a, int64_t told[MAX_FACTS], int *n_told,
+                           int64_t untold[MAX_FACTS], int *n_untold) {
     const world *w = a->w;
     const kind *k = &w->g->kinds[w->entities[a->self].kind];
     fact f;
@@ -159,16 +171,6 @@ static void ask_one_hop(asker *a, const int64_t *told, int n_told) {
     }
 }
 
-/* A wording that bears "the town where X was born" in X's place: none with a possessive. */
-static const char *plain_form(asker *a, const words *forms) {
-    int64_t first = rng_below(&a->r, forms->n);
-    for (int i = 0; i < forms->n; i++) {
-        const char *form = forms->at[(first + i) % forms->n];
-        if (!strstr(form, "{X's}")) return form;
-    }
-    return NULL;
-}
-
 /* Asks for (y, rel) by way of the link from self to y; false if it may or can not. */
 static bool ask_by_way(asker *a, int link_rel, int64_t y, int rel) {
     const world *w = a->w;
@@ -176,7 +178,8 @@ static bool ask_by_way(asker *a, int link_rel, int64_t y, int rel) {
     fact end;
     if (!fact_is_stated(w, y, rel) || !fact_may_be_asked(w, y, rel, a->split)) return false;
     if (!fact_of(w, y, rel, &end) || end.entity == a->self) return false;
-    const char *form = plain_form(a, forms_for(a->split, &r->ask, &r->hold));
+    const words *forms = forms_for(a->split, &r->ask, &r->hold);
+    const char *form = plain_form(forms, rng_below(&a->r, forms->n));
     if (!form) return false;
     const words *ofs = forms_for(a->split, &link->of, &link->of_hold);
     scene s = {.w = w, .self = a->self, .other = -1, .r = &a->r};
@@ -206,7 +209,8 @@ static void ask_two_hop(asker *a, const int64_t *told, int n_told) {
             const kind *k = &w->g->kinds[w->g->relations[link_rel].target];
             int64_t first = rng_below(&a->r, k->n_relations);
             for (int j = 0; j < k->n_relations; j++)
-                if (ask_by_way(a, link_rel, f.entity, k->relations[(first + j) % k->n_relations])) return;
+                if (ask_by_way(a, link_rel, f.entity, k->relations[(first + j) % k->n_relations]))
+                    return;
         }
     }
 }

@@ -85,7 +85,8 @@ static void put_hole(const scene *s, const char *hole, size_t n, int *n_mentions
             put_full(w, w->members[k][rng_below(s->r, w->n_members[k])], out);
         else
             buf_puts(out, "a far place");
-    } else if (sscanf(hole, "year %lld %lld}", &lo, &hi) == 2 || sscanf(hole, "n %lld %lld}", &lo, &hi) == 2) {
+    } else if (sscanf(hole, "year %lld %lld}", &lo, &hi) == 2 ||
+               sscanf(hole, "n %lld %lld}", &lo, &hi) == 2) {
         buf_printf(out, "%lld", lo + (long long)rng_below(s->r, hi - lo + 1));
     } else {
         const table *t = grammar_table(w->g, hole, n);

@@ -11,7 +11,13 @@
 #include "util/hash.h"
 #include "util/unicode.h"
 
-enum { STATED_PERCENT = 78, RESERVED_PERCENT = 20, NAMESAKE_PERCENT = 17, DEV_PERCENT = 10, TEST_PERCENT = 10 };
+enum {
+    STATED_PERCENT = 78,
+    RESERVED_PERCENT = 20,
+    NAMESAKE_PERCENT = 17,
+    DEV_PERCENT = 10,
+    TEST_PERCENT = 10
+};
 
 rng world_draw(const world *w, int64_t e, int purpose, int rel) {
     uint64_t stream = rng_hash(w->seed, (uint64_t)e);
@@ -78,7 +84,8 @@ bool fact_of(const world *w, int64_t e, int rel, fact *out) {
         f.entity = link_of(w, &w->entities[e], r, &draw);
         if (f.entity < 0) return false;
         break;
-    case VALUE_WORDS: break; /* drawn where it is written */
+    case VALUE_WORDS:
+        break; /* drawn where it is written */
     }
     *out = f;
     return true;
@@ -120,14 +127,21 @@ void fact_text(const world *w, int64_t e, int rel, const fact *f, buf *out) {
     const relation *r = &w->g->relations[rel];
     rng draw = world_draw(w, e, DRAW_FACT, rel);
     switch (r->type) {
-    case VALUE_DATE: buf_printf(out, "%d %s ", f->day, months[f->month - 1]); /* fall through */
-    case VALUE_YEAR: buf_printf(out, "%d", (int)f->year); break;
+    case VALUE_DATE:
+        buf_printf(out, "%d %s ", f->day, months[f->month - 1]); /* fall through */
+    case VALUE_YEAR:
+        buf_printf(out, "%d", (int)f->year);
+        break;
     case VALUE_NUMBER:
         put_number(f->number, out);
         if (*r->unit) buf_printf(out, " %s", r->unit);
         break;
-    case VALUE_TABLE: buf_puts(out, w->g->tables[r->target].entries.at[f->entry]); break;
-    case VALUE_ENTITY: buf_puts(out, w->entities[f->entity].name); break;
+    case VALUE_TABLE:
+        buf_puts(out, w->g->tables[r->target].entries.at[f->entry]);
+        break;
+    case VALUE_ENTITY:
+        buf_puts(out, w->entities[f->entity].name);
+        break;
     case VALUE_WORDS:
         expand(&(scene){.w = w, .self = e, .other = -1, .r = &draw}, r->pattern, out);
         break;
@@ -173,11 +187,12 @@ static void put_near_root(rng *r, const char *root, buf *out) {
         bool is_between = next_vowel(root[i - 1]) && next_vowel(root[i + 1]);
         if (is_between && strchr("lnrst", root[i]) && !twin) twin = i;
     }
+    bool may_change = vowel > 0 && next_vowel(root[vowel]) != root[vowel - 1];
     bool may_insert = vowel == n - 1 && !next_vowel(root[n - 2]) && root[vowel] != 'i';
     for (size_t i = 0; i < n; i++) {
         if (way == INSERT && i == vowel && may_insert) buf_putc(out, 'i');
         if (way == DOUBLE && i == twin && i > 0) buf_putc(out, root[i]);
-        buf_putc(out, way == VOWEL && i == vowel && i > 0 ? next_vowel(root[i]) : root[i]);
+        buf_putc(out, way == VOWEL && i == vowel && may_change ? next_vowel(root[i]) : root[i]);
     }
 }
 
@@ -297,8 +312,7 @@ static void assign_kinds(world *w) {
     }
     for (int k = 0; k < g->n_kinds; k++)
         w->members[k] = ARENA_ARRAY(w->mem, int64_t, w->n_members[k] + 1);
-    for (int64_t e = 0; e < w->n; e++)
-        w->members[w->entities[e].kind][w->entities[e].ordinal] = e;
+    for (int64_t e = 0; e < w->n; e++) w->members[w->entities[e].kind][w->entities[e].ordinal] = e;
 }
 
 /* Visits every stated link; pass 0 counts them by target, pass 1 puts them in place. */
