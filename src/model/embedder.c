@@ -23,7 +23,7 @@ static void run(retriever *m, graph *g, const int32_t *ids, const span *texts, i
     graph_reset(g, 0);
 }
 
-void embed_texts(retriever *m, const int32_t *tokens, const span *texts, int64_t n, text_kind kind,
+void embed_texts(retriever *m, const int32_t *ids, const span *texts, int64_t n, text_kind kind,
                  float *out) {
     arena *a = arena_new(0);
     graph *g = graph_new(a, NULL, false);
@@ -36,7 +36,7 @@ void embed_texts(retriever *m, const int32_t *tokens, const span *texts, int64_t
             s[j - i] = (span){texts[j].begin - first, texts[j].end - first};
             last = texts[j].end;
         }
-        run(m, g, tokens + first, s, j - i, kind, out + i * m->c.embedding_dim);
+        run(m, g, ids + first, s, j - i, kind, out + i * m->c.embedding_dim);
     }
     free(s);
     graph_free(g);

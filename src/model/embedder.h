@@ -15,7 +15,7 @@ int64_t embed_passage_ids(const retriever *m, const corpus *c, int64_t i, int32_
  * progress may be NULL; ERR_STOPPED after Ctrl+C. */
 status embed_passages(retriever *m, const corpus *c, const int64_t *index, int64_t n, float *out,
                       void (*progress)(void *arg, int64_t done), void *arg);
-/* Vectors of texts[0..n) over tokens into out [n, embedding_dim]. */
-void embed_texts(retriever *m, const int32_t *tokens, const span *texts, int64_t n, text_kind kind,
+/* Vectors of texts[0..n) over ids into out [n, embedding_dim]. */
+void embed_texts(retriever *m, const int32_t *ids, const span *texts, int64_t n, text_kind kind,
                  float *out);
 #endif

@@ -8,7 +8,6 @@
  *   <sha1>.<type>.safetensors ...   checkpoints (model/checkpoint.h)
  *   index/                          search files, derived (search/manifest.h)
  *   logs/, reports/                 training logs and charts */
-#include "eval/eval.h"
 #include "model/checkpoint.h"
 #include "model/finder.h"
 #include "model/generator.h"

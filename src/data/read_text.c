@@ -1,0 +1,107 @@
+/* Text and Markdown: a document a file. The first line is the title when it is a heading ("#
+ * Title"), else the file's name is. A file over 8 MiB is cut into several documents at line ends,
+ * so that memory does not grow with it. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "data/ingest.h"
+
+enum { PART_BYTES = 8 << 20 };
+
+int text_knows(const char *path, const char *head, size_t n);
+status text_read(ingest_file *f);
+
+static bool ends_in(const char *path, const char *suffix) {
+    size_t n = strlen(path), m = strlen(suffix);
+    return n >= m && strcasecmp(path + n - m, suffix) == 0;
+}
+
+int text_knows(const char *path, const char *head, size_t n) {
+    if (n == 0 || memchr(head, 0, n)) return 0;
+    static const char *const mine[] = {".txt", ".md",     ".markdown", ".text",
+                                       ".rst", ".txt.gz", ".md.gz"};
+    for (size_t i = 0; i < sizeof mine / sizeof *mine; i++)
+        if (ends_in(path, mine[i])) return 50;
+    return 1; /* whatever is text */
+}
+
+/* The file's name without folder and endings. */
+static char *name_of(const char *path) {
+    const char *name = strrchr(path, '/');
+    char *s = xstrdup(name ? name + 1 : path);
+    for (int i = 0; i < 2; i++) {
+        char *dot = strrchr(s, '.');
+        if (dot && dot > s && strlen(dot) <= 9) *dot = 0;
+    }
+    return s;
+}
+
+/* A Markdown heading in the first line, without its marks; *skip bytes belong to it. */
+static char *heading_of(const char *text, size_t n, size_t *skip) {
+    size_t i = 0, line = 0;
+    *skip = 0;
+    while (i < n && text[i] == '#') i++;
+    if (i == 0 || i > 6 || i == n || text[i] != ' ') return NULL;
+    while (line < n && text[line] != '\n') line++;
+    while (i < line && text[i] == ' ') i++;
+    size_t end = line;
+    while (end > i && strchr(" \r#", text[end - 1])) end--;
+    *skip = line < n ? line + 1 : line;
+    return end > i ? xstrndup(text + i, end - i) : NULL;
+}
+
+static status put_part(ingest_file *f, const char *title, int64_t part, const char *text,
+                       size_t n) {
+    char *uri = part == 0 ? xstrdup(f->path) : xasprintf("%s#part%ld", f->path, (long)part + 1);
+    status st = ingest_document(
+        f, &(store_document){.uri = uri, .title = title, .text = text, .text_bytes = n});
+    free(uri);
+    return st;
+}
+
+/* Where to cut a full buffer: behind the last line end of its second half, else at a blank, else
+ * before a character. */
+static size_t cut_at(const buf *b) {
+    for (size_t i = b->len; i > b->len / 2; i--)
+        if (b->at[i - 1] == '\n') return i;
+    for (size_t i = b->len; i > b->len / 2; i--)
+        if (b->at[i - 1] == ' ') return i;
+    size_t i = b->len;
+    while (i > 0 && ((unsigned char)b->at[i - 1] & 0xC0) == 0x80) i--;
+    return i > 1 ? i - 1 : b->len;
+}
+
+status text_read(ingest_file *f) {
+    reader *r = NULL;
+    TRY(reader_open(f->path, &r));
+    buf text = {0};
+    char *block = xmalloc(65536), *title = NULL;
+    size_t got = 1, skip = 0;
+    int64_t part = 0;
+    status st = OK;
+    while (!st && got > 0) {
+        st = reader_read(r, block, 65536, &got);
+        if (st) break;
+        buf_add(&text, block, got);
+        if (!title && (got == 0 || text.len >= 65536)) {
+            if (text.len >= 3 && memcmp(text.at, "\xEF\xBB\xBF", 3) == 0)
+                memmove(text.at, text.at + 3, text.len -= 3);
+            title = heading_of(text.at ? text.at : "", text.len, &skip);
+            if (!title) title = strcmp(f->path, "-") ? name_of(f->path) : xstrdup("");
+        }
+        if (text.len < PART_BYTES) continue;
+        size_t n = cut_at(&text);
+        st = put_part(f, title, part++, text.at + skip, n - skip);
+        memmove(text.at, text.at + n, text.len - n);
+        text.len -= n;
+        skip = 0;
+    }
+    if (!st && (text.len > skip || part == 0))
+        st = put_part(f, title, part, text.at ? text.at + skip : "", text.len - skip);
+    buf_clear(&text);
+    free(block);
+    free(title);
+    reader_close(r);
+    return st;
+}
