@@ -27,9 +27,13 @@ typedef struct trainee {
     params *p;
     json_t *config;           /* architecture: must match the checkpoint's, else both values are shown */
     json_t *hashes;           /* {"tokenizer": .., "data": .., ...} into the metadata */
-    /* Adds gradients of one step's loss to the parameters (they are zero on entry). */
+    /* Adds gradients of one step's loss to the parameters (they are zero on entry). With
+     * --minutes it is also called ahead of time, for steps all over the run, to measure their
+     * cost; those gradients are thrown away. ERR_STOPPED (a long step may look at
+     * stop_requested) drops the step: it is taken anew after the restart. */
     status (*step)(void *self, int64_t step, int64_t total, rng *r, step_result *out);
-    status (*evaluate)(void *self, bool final, dev_result *out);   /* NULL: no dev figures */
+    /* NULL: no dev figures. final: the run's last, and no clock is running out. May return ERR_STOPPED. */
+    status (*evaluate)(void *self, bool final, dev_result *out);
     /* Visualisation: one example (question, passages or answers) as text lines and as JSON for the report. */
     status (*show)(void *self, int64_t step, buf *text, json_t **example);
     /* Whatever else must survive a restart beyond step and rng (may be NULL). */
@@ -52,9 +56,32 @@ typedef struct train_options {
     schedule lr;                   /* total is filled in by the trainer */
     adamw optimizer;
     const char *command;           /* how to say the repeat: "raglan train retriever --save_dir x" */
+    json_t *run;                   /* every setting of the caller, kept in the metadata; borrowed, may be NULL */
 } train_options;
 
-/* Runs to the end, to a stop (ERR_STOPPED, state saved) or to a failure. */
+/* What the checkpoint that a training run would go on from (identifier; NULL: the newest) was
+ * made with, so that options not given can be taken from it: its "config" (architecture) and
+ * "run" (the other settings; num_iters and steps_per_eval as they came to be). Both NULL and OK
+ * when there is none. Caller json_decref's. *finished: the next run is fine-tuning. */
+status train_peek(const char *home, const char *type, const char *identifier, json_t **config, json_t **run,
+                  bool *finished);
+
+/* Runs to the end, to a stop (ERR_STOPPED, state saved) or to a failure.
+ *
+ * New: o->num_iters steps. Unfinished run in the home: on to its own total, same steps as if it
+ * had never stopped, byte for byte. Finished: num_iters more with fresh optimizer and schedule
+ * when num_iters_given or minutes > 0, else nothing to do (OK). A checkpoint named by
+ * identifier that is not the newest has no optimizer state any more: fine-tuning too.
+ *
+ * Steps count on over fine-tuning runs in report lines, logs and metadata; the trainee's step
+ * and total are those of the present run. Reports go to stderr and, as a table, to
+ * <home>/logs/<type>.tsv; with visualisation also to <home>/reports/<type>.html.
+ *
+ * identifier: of the newest checkpoint, out, as far as one was saved ("" else). The best on dev
+ * is checkpoint_find(.., CHECKPOINT_BEST, ..).
+ * ERR_ARG when the architecture differs from the checkpoint's (both values), ERR_STATE when its
+ * tokenizer does, or when the loss is not finite for 10 steps in a row. A save that fails is
+ * reported and tried again; the failure of the last one is the run's. */
 status train_run(const trainee *t, const train_options *o, char identifier[41]);
 
 #endif

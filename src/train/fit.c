@@ -1,0 +1,162 @@
+/* --minutes: how many steps fit.
+ *
+ * The cost of a step changes along the schedule (a model may train a part of itself first), so
+ * steps from all over the run are tried out ahead of time: gradients are made and thrown away,
+ * and the optimizer takes a step of length zero. Nothing that decides about the run has moved
+ * when it begins, hence the same number of steps given as --num_iters ends in the same bytes.
+ * While the run goes on, the clock is watched: if it turns out slower than measured, the total
+ * comes down (in the second half only, when there is something to judge by). */
+#include "train/trainer_int.h"
+
+#include "util/stop.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#define PROBE_SHARE   .04 /* of the budget, for trying out */
+#define PROBE_ROUNDS  4
+#define EVAL_SHARE    .15  /* of the budget at most, for evaluations */
+#define PROVISIONAL   1000 /* steps, where no number was given: only shares of it matter */
+#define RESERVE_SHARE .02  /* for what comes after the last step */
+
+/* Wall-clock seconds of a step at `step`; leaves parameters, moments and state as they were. */
+static status probe(run *r, int64_t step, double *seconds) {
+    double begun = now_s();
+    rng mine = rng_new(rng_hash(r->o.seed, (uint64_t)step));
+    step_result s = {0};
+    status st = r->t->step(r->t->self, step, r->total, &mine, &s);
+    params_zero_grad(r->t->p);
+    if (st) return st;
+    adamw still = {.lr = 0, .beta1 = 1, .beta2 = 1, .eps = 1};
+    adamw_step(&still, r->t->p, r->be);
+    *seconds = now_s() - begun;
+    return stop_requested() ? ERR_STOPPED : OK;
+}
+
+static int64_t bin_middle(const run *r, int bin) {
+    return (int64_t)(((double)bin + .5) / FIT_BINS * (double)r->total);
+}
+
+/* Mean of several rounds over the bins, the first of which only warms up and counts where
+ * there was no time for another. Halves before quarters before eighths, so that a few tries
+ * cover the run. */
+static status probe_all(run *r) {
+    static const int order[FIT_BINS] = {7, 3, 1, 5, 0, 2, 4, 6};
+    double sum[FIT_BINS] = {0}, until = now_s() + PROBE_SHARE * r->fit.budget_s;
+    int n[FIT_BINS] = {0}, measured = 0;
+    for (int k = 0; k < PROBE_ROUNDS * FIT_BINS; k++) {
+        int bin = order[k % FIT_BINS];
+        if (bin < FIT_BINS - 1 && bin_middle(r, bin) < r->step) continue; /* behind us */
+        if (measured++ > 0 && now_s() > until) break;
+        double seconds;
+        TRY(probe(r, bin_middle(r, bin), &seconds));
+        if (k >= FIT_BINS && k < 2 * FIT_BINS) sum[bin] = n[bin] = 0;
+        sum[bin] += seconds;
+        n[bin]++;
+    }
+    double last = 0; /* a bin without a measurement takes its right neighbour's */
+    for (int bin = FIT_BINS - 1; bin >= 0; bin--) {
+        if (n[bin]) last = sum[bin] / n[bin];
+        r->fit.step_s[bin] = last;
+    }
+    return OK;
+}
+
+/* Seconds of steps from..total-1 as measured. */
+static double steps_s(const run *r, int64_t from) {
+    double begin = (double)from / (double)r->total, sum = 0;
+    for (int bin = 0; bin < FIT_BINS; bin++) {
+        double left = (double)bin / FIT_BINS, right = (double)(bin + 1) / FIT_BINS;
+        if (right > begin) sum += r->fit.step_s[bin] * (right - fmax(left, begin));
+    }
+    return sum * (double)r->total;
+}
+
+/* What surrounds the steps: an evaluation with its save. */
+static double round_s(const run *r) {
+    return r->fit.eval_s + r->fit.save_s;
+}
+
+double fit_left_s(const run *r) {
+    if (r->fit.budget_s <= 0) return NAN;
+    int64_t every = r->o.steps_per_eval, rounds = r->step < r->total;
+    if (every > 0 && r->step < r->total) rounds += (r->total - 1) / every - r->step / every;
+    double steps = r->fit.slower * steps_s(r, r->step);
+    return steps + steps / r->o.save_every_s * r->fit.save_s + (double)rounds * round_s(r);
+}
+
+static double clock_left_s(const run *r) {
+    return r->fit.deadline_s - now_s() - RESERVE_SHARE * r->fit.budget_s;
+}
+
+/* Total and evaluation interval of a new run: with evaluations every E steps,
+ * N * step + (N / E + 1) * evaluation = the time that is left. */
+static void choose(run *r) {
+    double left = fmax(clock_left_s(r), 0), aside = round_s(r);
+    double step = steps_s(r, 0) / (double)r->total;
+    step = fmax(step * (1 + r->fit.save_s / r->o.save_every_s), 1e-6);
+    double evaluations = fmax(1, aside > 0 ? floor(EVAL_SHARE * left / aside) : 1e9);
+    double most = fmax(1, (left - aside) / step);
+    int64_t least_interval = (int64_t)ceil(most / evaluations);
+    if (r->o.steps_per_eval < least_interval) r->o.steps_per_eval = least_interval;
+    double each = step + aside / (double)r->o.steps_per_eval;
+    r->total = (int64_t)fmax(1, floor((left - aside) / each));
+}
+
+/* An unfinished run keeps its total if the clock allows. */
+static void shorten(run *r) {
+    double left = clock_left_s(r), wanted = fit_left_s(r);
+    if (wanted <= left || r->step >= r->total) return;
+    double share = left > 0 ? left / wanted : 0;
+    r->total = r->step + (int64_t)((double)(r->total - r->step) * share);
+    r->o.lr.total = r->total;
+}
+
+static status measure(run *r) {
+    TRY(probe_all(r));
+    if (r->t->evaluate) {
+        double begun = now_s();
+        dev_result d = {0};
+        status st = r->t->evaluate(r->t->self, false, &d);
+        json_decref(d.figures);
+        json_decref(d.baseline);
+        if (st) return st;
+        r->fit.eval_s = now_s() - begun;
+    }
+    return OK;
+}
+
+status fit_run(run *r) {
+    fit *f = &r->fit;
+    f->budget_s = 60 * r->o.minutes;
+    f->deadline_s = r->begun_s + f->budget_s;
+    f->slower = 1;
+    f->save_s = 12 * (double)params_count(r->t->p) / 2e8; /* until one is measured: 200 MB/s */
+    bool is_new = r->step == 0 && r->saved < 0;
+    if (is_new && r->total < FIT_BINS) r->total = PROVISIONAL;
+    json_t *kept = r->t->save ? r->t->save(r->t->self) : NULL;
+    log_info("trying out a few steps of %s, to fit %.3g minutes", r->t->type, r->o.minutes);
+    status st = measure(r);
+    if (kept && r->t->load && !st) st = r->t->load(r->t->self, kept);
+    json_decref(kept);
+    if (st) return st;
+    if (is_new)
+        choose(r);
+    else
+        shorten(r);
+    log_info("%" PRId64 " steps fit %.3g minutes (%.3g s a step, %.3g s an evaluation); the same "
+             "again: %s --num_iters %" PRId64 " --steps_per_eval %" PRId64,
+             r->total - r->step, r->o.minutes,
+             steps_s(r, r->step) / (double)(r->total - r->step + 1), f->eval_s,
+             r->o.command ? r->o.command : "raglan train", r->total, r->o.steps_per_eval);
+    return OK;
+}
+
+void fit_watch(run *r) {
+    fit *f = &r->fit;
+    if (f->budget_s <= 0 || r->step >= r->total) return;
+    int bin = (int)(FIT_BINS * (r->step - 1) / r->total);
+    double weight = fmax(.02, 1 / (double)++f->watched);
+    if (f->step_s[bin] > 0) f->slower += weight * (r->last_step_s / f->step_s[bin] - f->slower);
+    if (f->deadline_s - now_s() < f->budget_s / 2) shorten(r);
+}
