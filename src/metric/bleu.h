@@ -11,7 +11,7 @@ enum { BLEU_ORDER = 4 };
 typedef struct bleu_stats {
     int64_t correct[BLEU_ORDER]; /* n-grams that a reference has too */
     int64_t total[BLEU_ORDER];   /* n-grams of the hypotheses */
-    int64_t hyp_len, ref_len;    /* tokens; of the reference closest in length, ties to the shorter */
+    int64_t hyp_len, ref_len; /* tokens; of the reference closest in length, ties to the shorter */
 } bleu_stats;
 
 /* Adds one segment with its n_refs >= 1 references. */

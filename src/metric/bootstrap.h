@@ -14,7 +14,7 @@ interval bootstrap_mean(const double *x, int64_t n, double level, int resamples,
 
 /* The same of mean(a) - mean(b), for two systems on the same n questions: they differ at this
  * level when the interval leaves 0 out. */
-interval bootstrap_difference(const double *a, const double *b, int64_t n, double level, int resamples,
-                              uint64_t seed);
+interval bootstrap_difference(const double *a, const double *b, int64_t n, double level,
+                              int resamples, uint64_t seed);
 
 #endif

@@ -15,6 +15,7 @@ double calibration_auroc(const double *confidence, const bool *right, int64_t n)
 
 /* The greatest share of questions that can be answered, most confident first, with at least this
  * accuracy among them (.90: "coverage at 90"). Answers of equal confidence go together. */
-double calibration_coverage(const double *confidence, const bool *right, int64_t n, double accuracy);
+double calibration_coverage(const double *confidence, const bool *right, int64_t n,
+                            double accuracy);
 
 #endif

@@ -17,6 +17,7 @@
 enum { SEPARATOR = 0x1F };
 
 static bool is_word_part(int32_t c) {
+    if (c < 0x80) return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     char_class k = utf8_class(c);
     return k == CHAR_LETTER || k == CHAR_NUMBER || k == CHAR_MARK;
 }

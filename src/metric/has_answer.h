@@ -22,7 +22,8 @@ void has_prepare(has_rule rule, const char *text, size_t n, buf *out);
  * normal form) would match everything: they are left out and counted in *n_dropped (may be NULL),
  * as are expressions that do not compile. */
 typedef struct answer_set answer_set;
-answer_set *answer_set_new(has_rule rule, const char *const *answers, int64_t n, int64_t *n_dropped);
+answer_set *answer_set_new(has_rule rule, const char *const *answers, int64_t n,
+                           int64_t *n_dropped);
 void answer_set_free(answer_set *set); /* NULL is a no-op */
 
 /* Whether any of the answers is in a passage prepared under the same rule. */

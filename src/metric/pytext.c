@@ -76,7 +76,9 @@ void py_add_lower(buf *b, const char *s, size_t n) {
     size_t i = 0;
     while (i < n && (unsigned char)s[i] < 0x80) i++;
     if (i == n) { /* plain ASCII, the common case */
-        for (i = 0; i < n; i++) buf_putc(b, s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + 32) : s[i]);
+        buf_add(b, s, n);
+        for (i = b->len - n; i < b->len; i++)
+            if (b->at[i] >= 'A' && b->at[i] <= 'Z') b->at[i] = (char)(b->at[i] + 32);
     } else {
         add_lower_unicode(b, s, n);
     }

@@ -12,19 +12,20 @@ enum { RANK_NOT_POOLED = -1, RANK_UNJUDGED = -2 };
 
 /* One query. All arrays are borrowed. */
 typedef struct ranking {
-    const int *rel;    /* [n_ret] relevance at each rank, best first; negative: not judged */
+    const int *rel; /* [n_ret] relevance at each rank, best first; negative: not judged */
     int64_t n_ret;
     const int *judged; /* [n_judged] relevance of every judged document, highest first */
     int64_t n_judged;
-    int level;         /* relevant means: relevance >= level (1 by default) */
+    int level; /* relevant means: relevance >= level (1 by default) */
 } ranking;
 
-int64_t rank_relevant(const ranking *r);                /* relevant documents there are */
-int64_t rank_retrieved(const ranking *r, int64_t k);    /* relevant documents in the first k */
-double rank_success(const ranking *r, int64_t k);       /* 1 or 0 */
-double rank_precision(const ranking *r, int64_t k);     /* of k, however short the list is */
-double rank_recall(const ranking *r, int64_t k);        /* 0 where nothing is relevant */
-double rank_reciprocal(const ranking *r, int64_t k);    /* 1 / rank of the first relevant one; MRR's part */
+int64_t rank_relevant(const ranking *r);             /* relevant documents there are */
+int64_t rank_retrieved(const ranking *r, int64_t k); /* relevant documents in the first k */
+double rank_success(const ranking *r, int64_t k);    /* 1 or 0 */
+double rank_precision(const ranking *r, int64_t k);  /* of k, however short the list is */
+double rank_recall(const ranking *r, int64_t k);     /* 0 where nothing is relevant */
+double rank_reciprocal(const ranking *r,
+                       int64_t k); /* 1 / rank of the first relevant one; MRR's part */
 double rank_average_precision(const ranking *r, int64_t k); /* MAP's part */
 
 /* nDCG (Jarvelin & Kekalainen 2002): gain = relevance, discount log2(rank + 1), the ideal list made

@@ -24,7 +24,8 @@ void trec_run_free(trec_run *r);     /* NULL is a no-op */
 
 /* Judgements in order of query, then document (bytes); strings borrowed until freed. */
 int64_t trec_qrels_count(const trec_qrels *q);
-void trec_qrels_at(const trec_qrels *q, int64_t i, const char **query, const char **document, int *rel);
+void trec_qrels_at(const trec_qrels *q, int64_t i, const char **query, const char **document,
+                   int *rel);
 
 typedef struct trec_options {
     bool per_query;              /* -q: a block of lines for each query before the summary */

@@ -38,12 +38,12 @@ typedef struct trec_query {
 typedef struct trec_measure trec_measure;
 
 typedef enum trec_kind {
-    TREC_MEAN,       /* averaged over queries */
-    TREC_SUM,        /* a count, printed as an integer */
-    TREC_GEOMETRIC,  /* logarithms, exp of their mean; not printed for single queries */
-    TREC_QUERIES,    /* num_q */
-    TREC_TAG,        /* runid */
-    TREC_STRING,     /* relstring, for single queries alone */
+    TREC_MEAN,      /* averaged over queries */
+    TREC_SUM,       /* a count, printed as an integer */
+    TREC_GEOMETRIC, /* logarithms, exp of their mean; not printed for single queries */
+    TREC_QUERIES,   /* num_q */
+    TREC_TAG,       /* runid */
+    TREC_STRING,    /* relstring, for single queries alone */
 } trec_kind;
 
 typedef struct trec_pair { /* "relevance=gain"; the key is kept as text: rbp takes "p" */
@@ -53,12 +53,12 @@ typedef struct trec_pair { /* "relevance=gain"; the key is kept as text: rbp tak
 
 struct trec_measure {
     const struct trec_measure_def *def;
-    double *params;     /* [n_params] cuts or coefficients, owned */
-    trec_pair *pairs;   /* [n_params] instead, where the measure takes gains, owned */
+    double *params;   /* [n_params] cuts or coefficients, owned */
+    trec_pair *pairs; /* [n_params] instead, where the measure takes gains, owned */
     int64_t n_params;
-    char **names;       /* [n_values] owned */
+    char **names; /* [n_values] owned */
     int64_t n_values;
-    double *sum;        /* [n_values] over the queries so far, owned */
+    double *sum; /* [n_values] over the queries so far, owned */
 };
 
 typedef enum trec_takes {
@@ -84,7 +84,8 @@ extern const trec_measure_def trec_measure_defs[];
 extern const int n_trec_measure_defs;
 bool trec_has_cuts(const trec_measure_def *def); /* a value for each parameter */
 
-/* Measures that options ask for, in printing order (trec_select.c); free with trec_measures_free. */
+/* Measures that options ask for, in printing order (trec_select.c); free with trec_measures_free.
+ */
 status trec_measures_new(const trec_options *options, trec_measure **out, int64_t *n);
 void trec_measures_free(trec_measure *m, int64_t n);
 
