@@ -45,7 +45,8 @@ void err_clear(void);
 __attribute__((noreturn)) void must_failed(const char *cond, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define FAIL(code, ...) return err_set((code), __FILE__, __LINE__, __VA_ARGS__)
+/* The comma lets the compiler see which code returns: what a caller may find unset after OK. */
+#define FAIL(code, ...) return err_set((code), __FILE__, __LINE__, __VA_ARGS__), (code)
 #define TRY(call)                                                                                  \
     do {                                                                                           \
         status st_ = (call);                                                                       \
