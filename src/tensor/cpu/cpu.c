@@ -24,6 +24,7 @@ static const struct family {
     const backend *(*get)(void);
 } families[] = {
     {"ref", 0, backend_ref},
+    {"avx2", CPU_AVX2, backend_avx2},
     {"avx512", CPU_AVX512, backend_avx512},
     {"bf16", CPU_AVX512 | CPU_BF16, backend_bf16},
     {"amx", CPU_AVX512 | CPU_BF16 | CPU_AMX, backend_amx},
