@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,8 +49,11 @@ void log_write(log_level level, const char *fmt, ...) {
     pthread_mutex_unlock(&lock);
 }
 
-static bool on_terminal(void) {
-    return isatty(STDERR_FILENO);
+/* Columns of the terminal behind stderr; 0 when there is none. */
+static int columns(void) {
+    struct winsize size;
+    if (!isatty(STDERR_FILENO)) return 0;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
 static void time_text(double s, char out[32]) {
@@ -86,16 +90,18 @@ void progress_update(progress *p, int64_t done) {
     p->done = done;
     if (log_level_get() < LOG_INFO) return;
     double t = now_s();
-    if (t - p->drawn_s < REDRAW_S) return; /* isatty is asked only when something may be due */
-    bool terminal = on_terminal();
-    if (!terminal && t - p->drawn_s < PLAIN_LINE_S) return;
+    if (t - p->drawn_s < REDRAW_S)
+        return; /* the terminal is asked only when something may be due */
+    int width = columns();
+    if (!width && t - p->drawn_s < PLAIN_LINE_S) return;
     p->drawn_s = t;
     char text[sizeof bar];
     describe(p, t, text, sizeof text);
-    if (!terminal) {
+    if (!width) {
         log_info("%s", text);
         return;
     }
+    if (width <= (int)strlen(text)) text[width - 1] = 0; /* a line that wraps cannot be redrawn */
     pthread_mutex_lock(&lock);
     memcpy(bar, text, sizeof bar);
     fprintf(stderr, "\r\033[K%s", bar);
@@ -105,7 +111,7 @@ void progress_update(progress *p, int64_t done) {
 
 void progress_end(progress *p) {
     if (log_level_get() < LOG_INFO) return;
-    if (on_terminal()) {
+    if (columns()) {
         pthread_mutex_lock(&lock);
         if (bar[0]) fputs("\r\033[K", stderr);
         bar[0] = 0;

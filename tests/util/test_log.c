@@ -3,8 +3,12 @@
 #include "util/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cmocka_all.h"
@@ -85,6 +89,43 @@ static void a_long_job_says_a_line_every_ten_seconds(void **state) {
     log_level_set(LOG_INFO);
 }
 
+/* A bar of a job that began 20 s ago, a log line in the middle, the end. */
+static void job_with_a_bar(void) {
+    progress p;
+    progress_begin(&p, "embedding", "passages", 400);
+    p.start_s -= 20;
+    p.drawn_s -= 20;
+    progress_update(&p, 100);
+    log_warn("shelf 2 bends");
+    progress_end(&p);
+}
+
+static void a_terminal_shows_one_line_below_the_log(void **state) {
+    (void)state;
+    int master, slave, kept = dup(STDERR_FILENO);
+    struct winsize size = {.ws_row = 24, .ws_col = 30};
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, &size), 0);
+    fflush(stderr);
+    dup2(slave, STDERR_FILENO);
+    job_with_a_bar();
+    dup2(kept, STDERR_FILENO);
+    /* the bar, cut to 29 columns; wiped, the warning, the bar again; wiped */
+    static const char wanted[] =
+        "\r\033[Kembedding  25% 100/400 passag"
+        "\r\033[Kraglan: warning: shelf 2 bends\r\nembedding  25% 100/400 passag"
+        "\r\033[K";
+    char shown[512] = "";
+    size_t n = 0;
+    struct pollfd arrives = {.fd = master, .events = POLLIN};
+    while (n < strlen(wanted) && poll(&arrives, 1, 2000) == 1) { /* it may come in pieces */
+        ssize_t k = read(master, shown + n, sizeof shown - 1 - n);
+        if (k <= 0) break;
+        n += (size_t)k;
+    }
+    close(kept), close(slave), close(master);
+    assert_string_equal(shown, wanted);
+}
+
 static void the_clock_goes_forward(void **state) {
     (void)state;
     double t = now_s();
@@ -97,6 +138,7 @@ int main(void) {
         cmocka_unit_test(levels_choose_what_is_said),
         cmocka_unit_test(a_short_job_says_nothing_off_a_terminal),
         cmocka_unit_test(a_long_job_says_a_line_every_ten_seconds),
+        cmocka_unit_test(a_terminal_shows_one_line_below_the_log),
         cmocka_unit_test(the_clock_goes_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
