@@ -115,7 +115,7 @@ static status segments_next(segments *s, bool *more) {
         if (!s->lines[i].at) buf_puts(&s->lines[i], "");
         if (i > 0 && here != *more)
             FAIL(ERR_FORMAT,
-                 "%s ends after %" PRId64 " lines, %s goes on; wanted one line a segment in both",
+                 "%s ends after line %" PRId64 ", %s goes on; wanted one line a segment in both",
                  reader_path(s->readers[here ? 0 : i]),
                  reader_line_number(s->readers[here ? 0 : i]),
                  reader_path(s->readers[here ? i : 0]));

@@ -149,28 +149,20 @@ CALC(gm_bpref) {
     return log_floored(bpref(q, m, cut));
 }
 
-/* Yilmaz & Aslam 2006: average precision inferred from a sample of the pool. */
+/* Yilmaz & Aslam 2006: average precision inferred from a sample of the pool. At a relevant
+ * document: itself, and of the pooled ones above it as many as the judged ones lead to expect. */
 CALC(inf_ap) {
     UNUSED;
     const double eps = 1e-5;
-    double sum = 0, rel = 0, nonrel = 0, unjudged_so_far = 0;
+    double sum = 0, rel = 0, nonrel = 0, sampled_out = 0;
     for (int64_t i = 0; i < q->r.n_ret; i++) {
         int level = q->r.rel[i];
-        if (level == RANK_NOT_POOLED) continue;
-        if (level == RANK_UNJUDGED)
-            unjudged_so_far++;
-        else if (level < q->r.level)
-            nonrel++;
-        else {
-            double above = (double)i;
-            if (i == 0)
-                sum += 1;
-            else
-                sum += 1 / (above + 1) + above / (above + 1) *
-                                             ((rel + nonrel + unjudged_so_far) / above) *
-                                             ((rel + eps) / (rel + nonrel + 2 * eps));
-            rel++;
-        }
+        sampled_out += level == RANK_UNJUDGED;
+        nonrel += level >= 0 && level < q->r.level;
+        if (level < 0 || level < q->r.level) continue;
+        double expected_share = (rel + eps) / (rel + nonrel + 2 * eps);
+        sum += (1 + (rel + nonrel + sampled_out) * expected_share) / (double)(i + 1);
+        rel++;
     }
     return share(sum, (double)q->n_rel);
 }

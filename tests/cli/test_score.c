@@ -69,7 +69,7 @@ static void texts_may_have_several_references(void **state) {
     assert_memory_equal(out, "score_type,low,mid,high\nrouge1-R,0.800000,0.900000,1.000000\n", 60);
     assert_non_null(strstr(err, "stemmer off"));
     assert_int_equal(score("rouge gold.txt short.txt"), 1);
-    assert_non_null(strstr(err, "short.txt ends after 1 lines, gold.txt goes on"));
+    assert_non_null(strstr(err, "short.txt ends after line 1, gold.txt goes on"));
 }
 
 static void wrong_usage_is_exit_2(void **state) {
