@@ -221,30 +221,37 @@ static void write_other(scene s, const item *it, const words *forms, buf *text, 
     expand_sentence(&s, say->at[rng_below(s.r, say->n)], out);
 }
 
-/* One item as one sentence or two. Returns whether a pronoun may follow. */
-static bool write_item(const scene *base, const item *it, bool may_open, buf *text, buf *out) {
-    const grammar *g = base->w->g;
+/* How the subject may be named next, after a sentence that speaks of an entity of kind k: in
+ * full if it is of the same kind ("the town" could be either), else not by a pronoun. */
+static mention after_kind(const scene *s, int k) {
+    return s->w->entities[s->self].kind == k ? MENTION_FULL : MENTION_SHORT;
+}
+
+/* One item as one sentence or two. Returns the briefest way to name the subject next. */
+static mention write_item(const scene *base, const item *it, bool may_open, buf *text, buf *out) {
+    const world *w = base->w;
+    const grammar *g = w->g;
     const relation *r = it->relation >= 0 ? &g->relations[it->relation] : NULL;
-    const kind *k = &g->kinds[base->w->entities[base->self].kind];
+    const kind *k = &g->kinds[w->entities[base->self].kind];
     scene s = *base;
     s.other = it->other;
     switch (it->type) {
     case ITEM_FACT:
         scene_fact(&s, s.self, it->relation, text);
         write_fact(&s, r->say.at[it->form], may_open, out);
-        return r->type != VALUE_ENTITY;
+        return r->type == VALUE_ENTITY ? after_kind(&s, r->target) : MENTION_PRONOUN;
     case ITEM_FILL:
         expand_sentence(&s, k->fill.at[it->form], out);
-        return !strchr(k->fill.at[it->form], '@');
+        return strchr(k->fill.at[it->form], '@') ? MENTION_FULL : MENTION_PRONOUN;
     case ITEM_BACK:
         expand_sentence(&s, r->back.at[it->form], out);
-        if (it->bridge < 0) break;
+        s.mention = after_kind(&s, r->kind);
+        if (it->bridge < 0) return s.mention;
         r = &g->relations[it->bridge];
         buf_putc(out, ' ');
-        s.mention = MENTION_SHORT;
         scene_fact(&s, s.self, it->bridge, text);
         expand_sentence(&s, r->say.at[it->bridge_form], out);
-        break;
+        return r->type == VALUE_ENTITY ? after_kind(&s, r->target) : MENTION_SHORT;
     case ITEM_CONFUSE:
         write_other(s, it, &k->confuse, text, out);
         break;
@@ -252,13 +259,13 @@ static bool write_item(const scene *base, const item *it, bool may_open, buf *te
         write_other(s, it, &k->compare, text, out);
         break;
     }
-    return false;
+    return MENTION_FULL;
 }
 
-static mention draw_mention(rng *r, bool pronoun_is_clear) {
+static mention draw_mention(rng *r, mention briefest) {
     int64_t d = rng_below(r, 100);
-    if (d < 25 && pronoun_is_clear) return MENTION_PRONOUN;
-    return d < 55 ? MENTION_SHORT : MENTION_FULL;
+    mention drawn = d < 25 ? MENTION_PRONOUN : d < 55 ? MENTION_SHORT : MENTION_FULL;
+    return drawn < briefest ? drawn : briefest;
 }
 
 static plan make_plan(const world *w, int64_t e, rng *r) {
@@ -290,17 +297,18 @@ void article_write(const world *w, int64_t e, buf *out) {
     plan p = make_plan(w, e, &r);
     scene s = {.w = w, .self = e, .other = -1, .r = &r};
     buf text = {0};
-    bool is_clear = false; /* whose turn a pronoun would take */
-    int left = 0;          /* sentences until the paragraph ends */
+    mention briefest = MENTION_FULL;
+    int left = 0; /* items until the paragraph ends */
     buf_printf(out, "# %s\n", w->entities[e].name);
     for (int i = 0; i < p.n; i++) {
         bool is_first = left == 0;
-        if (is_first) left = 3 + (int)rng_below(&r, 3);
+        if (is_first) {
+            left = 3 + (int)rng_below(&r, 3);
+            if (p.n - i - left == 1) left++; /* no paragraph of a single sentence */
+        }
         buf_puts(out, is_first ? "\n" : " ");
-        s.mention = is_first || (p.at[i].type != ITEM_FACT && !is_clear)
-                        ? MENTION_FULL
-                        : draw_mention(&r, is_clear);
-        is_clear = write_item(&s, &p.at[i], i > 0, &text, out);
+        s.mention = draw_mention(&r, is_first ? MENTION_FULL : briefest);
+        briefest = write_item(&s, &p.at[i], i > 0, &text, out);
         if (--left == 0 || i == p.n - 1) {
             buf_putc(out, '\n');
             left = 0;
