@@ -31,7 +31,7 @@ typedef struct sample_report {
  *
  * ERR_ARG if articles < 1, or if dir/docs holds files of something else (nothing is written);
  * ERR_FORMAT, with file:line, for a grammar that is wrong; ERR_IO where dir cannot be written;
- * ERR_STOPPED after Ctrl+C. Memory: about 300 bytes an article. */
+ * ERR_STOPPED after Ctrl+C. Memory: about 400 bytes an article. */
 status sample_write(const char *dir, const sample_options *o, sample_report *out);
 
 #endif

@@ -3,8 +3,8 @@
  * and the confusion with a namesake. Some facts are told twice, in two wordings.
  *
  * How the subject is named is moderate: in full where a paragraph begins or another entity
- * has just been spoken of, else mostly in full or short, sometimes by a pronoun; so a window
- * of some 45 words under the title can nearly always be read by itself. */
+ * of its kind has just been spoken of, else mostly in full or short, sometimes by a pronoun; so a
+ * window of some 45 words under the title can nearly always be read by itself. */
 #include "data/sample_int.h"
 
 #include <string.h>

@@ -42,21 +42,21 @@ typedef enum value_type {
 
 typedef struct relation {
     const char *name;
-    int kind;        /* whose relation it is */
-    int line;        /* in the grammar file */
-    bool is_always;  /* stated in every article of its kind */
+    int kind;       /* whose relation it is */
+    int line;       /* in the grammar file */
+    bool is_always; /* stated in every article of its kind */
     value_type type;
-    int64_t lo, hi, step;  /* year, date, number; years count from `after` if there is one */
-    const char *unit;      /* number: "metres"; "" for none */
-    const char *after;     /* "born" or "author.born": the year it comes after; NULL: none */
+    int64_t lo, hi, step; /* year, date, number; years count from `after` if there is one */
+    const char *unit;     /* number: "metres"; "" for none */
+    const char *after;    /* "born" or "author.born": the year it comes after; NULL: none */
     int after_link, after_relation; /* resolved `after`; after_link -1: of the same entity */
     const char *target_name;        /* table or kind, as written */
     int target;                     /* index of it */
     enum { LINK_ANY, LINK_OWNED, LINK_OWNER } link; /* see fact_of */
-    const char *pattern;            /* VALUE_WORDS */
-    words say, ask, hold;  /* sentences; questions; questions kept for dev and test */
-    words of, of_hold;     /* links only: "the town where {X} was born" */
-    words back;            /* links only: the sentence in the target's article */
+    const char *pattern;                            /* VALUE_WORDS */
+    words say, ask, hold; /* sentences; questions; questions kept for dev and test */
+    words of, of_hold;    /* links only: "the town where {X} was born" */
+    words back;           /* links only: the sentence in the target's article */
 } relation;
 
 typedef struct kind {
@@ -68,7 +68,7 @@ typedef struct kind {
     words names, shorts;
     words fill;             /* sentences that state no fact */
     words confuse, compare; /* sentences about {X} and {Y}, its namesake or any other */
-    int *relations; /* indices into grammar.relations; the first one opens the article */
+    int *relations;         /* indices into grammar.relations; the first one opens the article */
     int n_relations, cap_relations;
     bool is_linked; /* some relation points here, so it can be the middle of a two-hop question */
 } kind;
@@ -87,7 +87,7 @@ typedef struct grammar {
 
 /* Parses and checks a grammar; path NULL takes the built-in one. ERR_FORMAT with file:line. */
 status grammar_open(const char *path, grammar **out);
-void grammar_free(grammar *g); /* NULL is a no-op */
+void grammar_free(grammar *g);                                            /* NULL is a no-op */
 const table *grammar_table(const grammar *g, const char *name, size_t n); /* NULL if absent */
 int grammar_kind(const grammar *g, const char *name, size_t n);           /* -1 if absent */
 
@@ -131,7 +131,7 @@ int64_t world_find(const world *w, const char *slug); /* -1 if absent */
 int world_split(const world *w, int64_t e);           /* SAMPLE_TRAIN, _DEV or _TEST */
 
 /* What an rng is drawn for: keeps the streams of one entity apart. */
-enum { DRAW_FACT = 1, DRAW_STATED, DRAW_ARTICLE, DRAW_QUESTION, DRAW_RESERVED, DRAW_SPLIT };
+enum { DRAW_NAME, DRAW_FACT, DRAW_STATED, DRAW_ARTICLE, DRAW_QUESTION, DRAW_RESERVED };
 rng world_draw(const world *w, int64_t e, int purpose, int rel);
 
 typedef struct fact {
@@ -164,7 +164,7 @@ typedef struct scene {
     int64_t other;       /* {Y}, or -1 */
     const char *value;   /* {V}, or NULL */
     const char *value_article; /* "the" in front of a {V} that is a name, or NULL */
-    rng *r;              /* draws tables, numbers and passers-by */
+    rng *r;                    /* draws tables, numbers and passers-by */
 } scene;
 
 void expand(const scene *s, const char *form, buf *out);

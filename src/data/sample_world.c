@@ -261,7 +261,7 @@ static void draw_words(world *w, rng *r, entity *x, int n_tries) {
 
 static void name_entity(world *w, int64_t e) {
     entity *x = &w->entities[e];
-    rng r = world_draw(w, e, 0, 0);
+    rng r = world_draw(w, e, DRAW_NAME, 0);
     buf name = {0}, slug = {0};
     x->namesake = -1;
     if (x->ordinal > 0 && rng_below(&r, 100) < NAMESAKE_PERCENT)
