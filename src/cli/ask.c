@@ -1,0 +1,158 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/hits.h"
+#include "cli/opts.h"
+#include "cli/prompt.h"
+#include "util/stop.h"
+
+typedef struct asking {
+    rag *r;
+    rag_ask_options o;
+    bool json;
+} asking;
+
+static void print_piece(void *arg, const char *text, size_t n) {
+    (void)arg;
+    fwrite(text, 1, n, stdout);
+    fflush(stdout);
+}
+
+static void print_json(const char *question, const rag_answer *a) {
+    json_t *j = json_pack("{s:s, s:s, s:f, s:o}", "question", question, "answer", a->text,
+                          "confidence", a->confidence, "sources", hits_json(a->sources));
+    char *line = json_line(j);
+    puts(line);
+    fflush(stdout);
+    free(line);
+    json_decref(j);
+}
+
+static status ask_one(asking *x, const char *question) {
+    rag_answer *a = NULL;
+    rag_ask_options o = x->o;
+    if (!x->json) o.on_text = print_piece;
+    status st = (status)rag_ask(x->r, question, &o, &a);
+    if (st) return st;
+    if (x->json)
+        print_json(question, a);
+    else {
+        printf("%s%s\n", *a->text ? "" : "(not in these documents)", a->is_cut ? " ..." : "");
+        if (a->sources->n) printf("\nsources (confidence %.2f):\n", a->confidence);
+        hits_print(a->sources, 0);
+        fflush(stdout);
+    }
+    rag_answer_free(a);
+    return OK;
+}
+
+/* Questions from a prompt until `quit` or the end of input; a bad question is said and the next
+ * one asked. */
+static status ask_many(asking *x) {
+    prompt *p = prompt_open(">>> ", "history");
+    status st = OK;
+    const char *line;
+    while (!st && !stop_requested() && (line = prompt_line(p))) {
+        if (strcmp(line, "quit") == 0) break;
+        if (line[strspn(line, " \t")] == 0) continue;
+        status one = ask_one(x, line);
+        if (one == ERR_ARG)
+            fprintf(stderr, "raglan: %s\n", rag_error());
+        else
+            st = one;
+    }
+    prompt_close(p);
+    if (!st && stop_requested()) return err_set(ERR_STOPPED, __FILE__, __LINE__, "stopped");
+    return st;
+}
+
+int cmd_ask(int argc, char **argv) {
+    int mode;
+    const char *retriever = NULL, *generator = NULL;
+    int64_t top_k, beams, sample_top_k, max_tokens;
+    double temperature;
+    opt table[] = {
+        {.name = "top_k",
+         .kind = OPT_INT,
+         .to = &top_k,
+         .standard = "8",
+         .min = 1,
+         .max = 1000,
+         .value = "K",
+         .help = "passages to read"},
+        {.name = "mode",
+         .kind = OPT_CHOICE,
+         .to = &mode,
+         .standard = "auto",
+         .value = MODE_CHOICES,
+         .help = "how to find them; auto is hybrid where there are vectors, else bm25"},
+        {.name = "beams",
+         .kind = OPT_INT,
+         .to = &beams,
+         .standard = "1",
+         .min = 1,
+         .max = 64,
+         .value = "N",
+         .help = "beams; 1: greedy"},
+        {.name = "temperature",
+         .kind = OPT_FLOAT,
+         .to = &temperature,
+         .standard = "0",
+         .min = 0,
+         .max = 10,
+         .value = "T",
+         .help = "above 0: sample"},
+        {.name = "sample_top_k",
+         .kind = OPT_INT,
+         .to = &sample_top_k,
+         .standard = "50",
+         .min = 0,
+         .max = 1e6,
+         .value = "K",
+         .help = "tokens to sample from; 0: all"},
+        {.name = "max_tokens",
+         .kind = OPT_INT,
+         .to = &max_tokens,
+         .standard = "0",
+         .min = 0,
+         .max = 4096,
+         .value = "N",
+         .help = "longest answer; 0: the model's own limit"},
+        {.name = "retriever_identifier",
+         .kind = OPT_TEXT,
+         .to = &retriever,
+         .value = "SHA1",
+         .help = "retriever to use; default: the best on dev"},
+        {.name = "identifier",
+         .kind = OPT_TEXT,
+         .to = &generator,
+         .value = "SHA1",
+         .help = "generator to use; default: the best on dev"},
+    };
+    opts o = {.command = "ask",
+              .arguments = "[QUESTION]",
+              .about = "Answers a question from the collection and names its sources.\n\n"
+                       "Without QUESTION: a prompt; `quit` or the end of input leaves. With --json "
+                       "one object a question.",
+              .min_args = 0,
+              .max_args = 1,
+              .shared = OPTS_HOME | OPTS_THREADS | OPTS_SEED | OPTS_GPU | OPTS_JSON,
+              OPTS_TABLE(table)};
+    int code = opts_parse(&o, argc, argv);
+    if (code >= 0) return code;
+    asking x = {.json = o.json,
+                .o = {.mode = (rag_mode)mode,
+                      .top_k = top_k,
+                      .beams = (int)beams,
+                      .temperature = temperature,
+                      .sample_top_k = (int)sample_top_k,
+                      .max_tokens = max_tokens,
+                      .seed = (uint64_t)o.seed}};
+    int st = rag_open(o.home, &(rag_options){.retriever = retriever, .generator = generator}, &x.r);
+    if (!st) st = o.n_args ? ask_one(&x, o.args[0]) : ask_many(&x);
+    rag_close(x.r);
+    return cli_exit((status)st);
+}
