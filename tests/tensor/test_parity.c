@@ -6,13 +6,10 @@
  * each kind of output: products, where bf16 rounds both factors; gradients of attention,
  * differences of such products; and everything else, which is f32 in all families. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+#include "cmocka_all.h"
 #include "tensor/tensor.h"
 #include "util/par.h"
 #include "util/rng.h"
@@ -71,7 +68,8 @@ static void fill_matmul(run *r, matmul *mm, sizes s, int mode, bool a_t, bool b_
     mm->lda = (a_t ? s.m : s.k) + pad;
     mm->ldb = (b_t ? s.k : s.n) + pad;
     mm->ldc = s.n + pad;
-    mm->a = noise(r, (a_t ? s.k : s.m) * mm->lda, 1 / sqrt((double)s.k)); /* so that c is about 1 */
+    mm->a = noise(r, (a_t ? s.k : s.m) * mm->lda,
+                  1 / sqrt((double)s.k + 1e-9)); /* so that c is about 1 */
     mm->b = noise(r, (b_t ? s.n : s.k) * mm->ldb, 1);
     mm->c = noise(r, s.m * mm->ldc, 1); /* overwritten, added to, or between rows kept */
     mm->accumulate = mode == ACCUMULATE;
@@ -321,8 +319,9 @@ static void case_adamw(run *r, int64_t n) {
 /* ---- the table ---- */
 
 static const sizes products[] = {
-    {1, 1, 1},   {1, 17, 33},  {2, 3, 5},    {7, 1, 64},    {16, 16, 32},  {17, 33, 31},
-    {5, 100, 7}, {31, 15, 65}, {64, 48, 96}, {33, 70, 129}, {97, 129, 40}, {130, 20, 300},
+    {1, 1, 1},     {1, 17, 33},    {2, 3, 5},    {7, 1, 64},   {16, 16, 32},
+    {17, 33, 31},  {5, 100, 7},    {31, 15, 65}, {64, 48, 96}, {33, 70, 129},
+    {97, 129, 40}, {130, 20, 300}, {0, 3, 5},    {3, 0, 5},    {3, 5, 0},
 };
 enum {
     N_PRODUCTS = sizeof products / sizeof *products,

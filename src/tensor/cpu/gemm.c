@@ -120,7 +120,7 @@ static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_
     int64_t a_step = a_panel_bytes(g, kc), b_step = b_panel_bytes(g, p->k);
     bool add = mm->accumulate || p->k0 + k > 0, last = p->k0 + k + kc == mm->k;
     bool finish = last && (mm->bias || mm->act != ACT_NONE);
-    int64_t nc = most(g->nr, B_BYTES / (gemm_k_padded(g, kc) * g->elem) / g->nr * g->nr);
+    int64_t nc = most(g->nr, B_BYTES / most(1, gemm_k_padded(g, kc) * g->elem) / g->nr * g->nr);
     for (int64_t jc = j0; jc < j0 + n; jc += nc) {
         int64_t end = least(jc + nc, j0 + n);
         for (int64_t i = 0; i < m; i += g->mr) {
