@@ -178,8 +178,7 @@ static void scale_back(graph *g, record *r) {
 
 tensor *t_scale(graph *g, tensor *x, float s) {
     tensor *y = graph_result(g, x->rows, x->cols);
-    vec_zero(x->rows * x->cols, y->v);
-    vec_add_scaled(g->be, x->rows * x->cols, s, x->v, y->v);
+    vec_scale(x->rows * x->cols, s, x->v, y->v);
     if (graph_wants(g, x)) {
         scale_record *r = RECORD(g, scale_record, y, scale_back);
         r->x = x;

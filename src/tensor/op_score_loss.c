@@ -30,8 +30,7 @@ static void contrastive_back(graph *g, record *r) {
     if (graph_wants(g, k->log_scale))
         graph_grad(g, k->log_scale)[0] += (float)(seed * k->d_log_scale);
     float *ds = graph_take(g, b * n);
-    vec_zero(b * n, ds);
-    vec_add_scaled(g->be, b * n, seed * expf(k->log_scale->v[0]), k->ds, ds);
+    vec_scale(b * n, seed * expf(k->log_scale->v[0]), k->ds, ds);
     bool fresh;
     matmul mm = {.n = d, .lda = n, .ldb = d, .ldc = d, .a = ds};
     if ((mm.c = graph_grad_fresh(g, k->q, &fresh))) {
@@ -45,21 +44,37 @@ static void contrastive_back(graph *g, record *r) {
     graph_give(g, ds, b * n);
 }
 
-/* Softmax over each row of p [rows, cols], whose right column is right[i] (NULL: i). Returns
- * the sum of -log p[i, right[i]]; p becomes scale * (p - onehot). */
+typedef struct rows_job {
+    const backend *be;
+    int64_t cols;
+    float *p; /* [rows, cols] scores, then scale * (softmax - onehot) */
+    const int32_t *right;
+    float scale;
+    double *loss; /* [rows] -log p[right] */
+} rows_job;
+
+static void rows_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    rows_job *j = arg;
+    for (int64_t i = begin; i < end; i++) {
+        float *p = j->p + i * j->cols, lse;
+        int64_t right = j->right ? j->right[i] : i;
+        double score = p[right];
+        j->be->softmax(1, j->cols, p, &lse);
+        j->loss[i] = lse - score;
+        p[right] -= 1;
+        for (int64_t c = 0; c < j->cols; c++) p[c] *= j->scale;
+    }
+}
+
+/* Sum over rows of p [rows, cols] of -log softmax at right[i] (NULL: at i); p becomes
+ * scale * (softmax - onehot). */
 static double rows_loss(graph *g, int64_t rows, int64_t cols, float *p, const int32_t *right,
                         float scale) {
-    float *right_score = graph_take(g, rows), *lse = graph_take(g, rows);
+    rows_job j = {g->be, cols, p, right, scale, ARENA_ARRAY(g->arena, double, rows)};
+    par_range(rows, rows_grain(cols), rows_piece, &j);
     double sum = 0;
-    for (int64_t i = 0; i < rows; i++) right_score[i] = p[i * cols + (right ? right[i] : i)];
-    vec_softmax(g->be, rows, cols, p, lse);
-    for (int64_t i = 0; i < rows; i++) {
-        sum += (double)lse[i] - right_score[i];
-        p[i * cols + (right ? right[i] : i)] -= 1;
-        for (int64_t j = 0; j < cols; j++) p[i * cols + j] *= scale;
-    }
-    graph_give(g, right_score, rows);
-    graph_give(g, lse, rows);
+    for (int64_t i = 0; i < rows; i++) sum += j.loss[i];
     return sum;
 }
 
@@ -72,6 +87,38 @@ static double columns_loss(graph *g, int64_t b, int64_t n, const float *s, const
     for (int64_t i = 0; i < b; i++)
         for (int64_t j = 0; j < b; j++) ds[j * n + positive[i]] += u[i * b + j];
     return sum;
+}
+
+typedef struct scores_job {
+    int64_t cols;
+    float scale;
+    const int32_t *positive;
+    const uint8_t *masked;
+    float *s;        /* [B, C] products, then scores */
+    const float *ds; /* [B, C] */
+    double *sum;     /* [B] of ds * s in a row */
+} scores_job;
+
+static void scores_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    scores_job *j = arg;
+    for (int64_t i = begin; i < end; i++) {
+        const uint8_t *masked = j->masked ? j->masked + i * j->cols : NULL;
+        for (int64_t c = 0; c < j->cols; c++) {
+            bool out = masked && masked[c] && c != j->positive[i];
+            j->s[i * j->cols + c] = out ? -INFINITY : j->scale * j->s[i * j->cols + c];
+        }
+    }
+}
+
+static void sums_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    scores_job *j = arg;
+    for (int64_t i = begin; i < end; i++) {
+        j->sum[i] = 0;
+        for (int64_t c = i * j->cols; c < (i + 1) * j->cols; c++)
+            if (j->s[c] > -INFINITY) j->sum[i] += (double)j->ds[c] * j->s[c];
+    }
 }
 
 tensor *t_contrastive(graph *g, tensor *q, tensor *c, tensor *log_scale, const int32_t *positive,
@@ -95,11 +142,9 @@ tensor *t_contrastive(graph *g, tensor *q, tensor *c, tensor *log_scale, const i
                             .b_t = true,
                             .c = s,
                             .ldc = n});
-    float scale = expf(log_scale->v[0]);
-    for (int64_t i = 0; i < b * n; i++) {
-        bool out = masked && masked[i] && i % n != positive[i / n];
-        s[i] = out ? -INFINITY : scale * s[i];
-    }
+    scores_job j = {n,  expf(log_scale->v[0]),           positive, masked, s,
+                    ds, ARENA_ARRAY(g->arena, double, b)};
+    par_range(b, rows_grain(n), scores_piece, &j);
     vec_copy(b * n, s, ds);
     double loss = rows_loss(g, b, n, ds, positive, (symmetric ? 0.5f : 1) / (float)b);
     if (symmetric) loss = 0.5 * (loss + columns_loss(g, b, n, s, positive, ds));
@@ -107,8 +152,8 @@ tensor *t_contrastive(graph *g, tensor *q, tensor *c, tensor *log_scale, const i
     if (graph_wants(g, q) || graph_wants(g, c) || graph_wants(g, log_scale)) {
         contrastive_record *k = RECORD(g, contrastive_record, y, contrastive_back);
         k->q = q, k->c = c, k->log_scale = log_scale, k->ds = ds;
-        for (int64_t i = 0; i < b * n; i++)
-            if (s[i] > -INFINITY) k->d_log_scale += (double)ds[i] * s[i];
+        par_range(b, rows_grain(n), sums_piece, &j);
+        for (int64_t i = 0; i < b; i++) k->d_log_scale += j.sum[i];
     }
     return y;
 }

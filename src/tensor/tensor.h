@@ -117,8 +117,9 @@ tensor *t_pool_sum(graph *g, tensor *x, tensor *w, spans s);
 tensor *t_linear_cross_entropy(graph *g, tensor *x, tensor *e, const int32_t *target, float softcap);
 /* In-batch contrastive loss (InfoNCE): scores s = exp(log_scale) * q c^T over q [B, D], c [C, D].
  *   positive[i]  the column of row i's own c
- *   masked       [B, C] bytes, nonzero: leave this pair out (duplicates, known positives); NULL: none
- *   symmetric    adds the loss of the columns that are somebody's positive against all rows, halves both */
+ *   masked       [B, C] bytes, nonzero: leave this pair out (duplicates, known positives); NULL: none.
+ *                A row's own positive is never left out.
+ *   symmetric    adds the loss of each row's positive column against all rows, halves both */
 tensor *t_contrastive(graph *g, tensor *q, tensor *c, tensor *log_scale, const int32_t *positive, const uint8_t *masked,
                       bool symmetric);
 /* The published program's loss: log-softmax of scores [1, C], clamped below at -18; target
@@ -131,8 +132,9 @@ tensor *t_marginal_nll(graph *g, tensor *scores, spans s, const uint8_t *is_posi
 /* The copying reader's output (pointer-generator, See et al. 2017): for output row t of question i
  *   p(w) = sigmoid(gate[t]) softmax(x e^T)[w] + (1 - sigmoid(gate[t])) sum over source rows j
  *          with source_id[j] == w of softmax_j(cq[t] . ck[j] / sqrt(width of cq)).
- *   q_spans[i]: rows of x, gate, cq; kv_spans[i]: rows of ck and source_id. An empty key span
- *   means no copying there (gate taken as 1). A source_id < 0 is never copied. */
+ *   q_spans[i]: rows of x, gate, cq; kv_spans[i]: rows of ck and source_id. A source row
+ *   with an id < 0 is never copied: it takes no part in the softmax. A span without a row to copy
+ *   means no copying there (gate taken as 1). */
 typedef struct copy_head {
     tensor *x, *e;    /* [T, D], [V, D] */
     tensor *gate;     /* [T, 1] logits */

@@ -63,11 +63,11 @@ void graph_give(graph *g, float *at, int64_t n);
 int64_t rows_grain(int64_t cols); /* rows a piece */
 void vec_zero(int64_t n, float *y);
 void vec_copy(int64_t n, const float *x, float *y);
+void vec_scale(int64_t n, float s, const float *x, float *y); /* y = s x */
 void vec_add(const backend *be, int64_t n, const float *x, float *y);                  /* y += x */
 void vec_add_scaled(const backend *be, int64_t n, float s, const float *x, float *y);  /* y += s x */
 void vec_add_columns(const backend *be, int64_t rows, int64_t cols, const float *x, float *y); /* y [cols] += sums of columns */
 double vec_dot(int64_t n, const float *x, const float *y); /* f64, one thread */
-void vec_softmax(const backend *be, int64_t rows, int64_t cols, float *x, float *lse);
 
 /* ---- softmax(x e^T) over a vocabulary, for losses (op_cross_entropy.c) ---- */
 

@@ -11,7 +11,7 @@ typedef struct vec_job {
     int64_t rows, cols;
     float s;
     const float *x;
-    float *y, *lse;
+    float *y;
 } vec_job;
 
 int64_t rows_grain(int64_t cols) {
@@ -38,6 +38,17 @@ static void copy_piece(void *arg, int64_t begin, int64_t end, int worker) {
 void vec_copy(int64_t n, const float *x, float *y) {
     vec_job j = {.x = x, .y = y};
     par_range(n, 4 * PIECE, copy_piece, &j);
+}
+
+static void scale_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    vec_job *j = arg;
+    for (int64_t i = begin; i < end; i++) j->y[i] = j->s * j->x[i];
+}
+
+void vec_scale(int64_t n, float s, const float *x, float *y) {
+    vec_job j = {.s = s, .x = x, .y = y};
+    par_range(n, PIECE, scale_piece, &j);
 }
 
 static void add_piece(void *arg, int64_t begin, int64_t end, int worker) {
@@ -84,17 +95,6 @@ double vec_dot(int64_t n, const float *x, const float *y) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
     return sum;
-}
-
-static void softmax_piece(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    vec_job *j = arg;
-    j->be->softmax(end - begin, j->cols, j->y + begin * j->cols, j->lse ? j->lse + begin : NULL);
-}
-
-void vec_softmax(const backend *be, int64_t rows, int64_t cols, float *x, float *lse) {
-    vec_job j = {.be = be, .cols = cols, .y = x, .lse = lse};
-    par_range(rows, rows_grain(cols), softmax_piece, &j);
 }
 
 /* ---- spans ---- */

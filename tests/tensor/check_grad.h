@@ -9,11 +9,8 @@
  * remains. Each case runs in four ways, which take different paths through the tape:
  * inputs that are leaves, results, views of results, and results used twice. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <cmocka.h>
+#include "cmocka_all.h"
 #include "tensor/tensor.h"
 #include "util/rng.h"
 

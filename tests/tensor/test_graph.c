@@ -1,11 +1,8 @@
 /* The tape itself: what backward adds up, what a step's memory does, and that threads are
  * invisible. The network under test is a small reader that uses most operators. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-#include <cmocka.h>
+#include "cmocka_all.h"
 #include "tensor/tensor.h"
 #include "util/par.h"
 #include "util/rng.h"
