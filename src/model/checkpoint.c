@@ -138,6 +138,8 @@ static status scan_file(void *arg, const char *identifier, const char *type, con
     GROW(l->at, l->n, s->cap);
     status st = read_meta(s->home, identifier, type, &l->at[l->n]);
     if (!st) l->n++;
+    /* A training run beside us may have swept it away while we looked. */
+    if (st == ERR_IO && !has_file(s->home, identifier, type, METADATA)) return OK;
     return s->forgiving && st == ERR_FORMAT ? OK : st;
 }
 

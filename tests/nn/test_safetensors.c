@@ -253,15 +253,13 @@ static void no_prefix_of_a_good_file_is_taken(void **state) {
     st_writer_add(w, "x", "F32", 2, (int64_t[]){2, 2}, x);
     assert_int_equal(st_writer_save(w, path, NULL), OK);
     st_writer_free(w);
-    buf whole = {0};
-    assert_int_equal(file_read(path, 0, &whole), OK);
-    assert_int_equal(whole.len % 64, 16);
-    for (size_t n = 0; n < whole.len; n++) {
-        assert_int_equal(file_write(path, whole.at, n), OK);
+    int64_t n = file_size(path);
+    assert_int_equal(n % 64, 16);
+    while (n-- > 0) {
+        assert_int_equal(truncate(path, n), 0);
         st_file *f;
         assert_int_equal(st_open(path, &f), ERR_FORMAT);
     }
-    buf_clear(&whole);
 }
 
 int main(void) {
