@@ -1,7 +1,10 @@
 /* The tape itself: what backward adds up, what a step's memory does, and that threads are
  * invisible. The network under test is a small reader that uses most operators. */
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "cmocka_all.h"
 #include "tensor/tensor.h"
 #include "util/par.h"
@@ -40,23 +43,24 @@ static int32_t token(int64_t t) {
 /* Ids, positions, targets and spans of rows first..first+T-1 of an endless text. */
 typedef struct batch {
     int32_t *id, *position, *target;
-    spans s;
+    spans s, wide; /* wide: each with the end of the one before, so they overlap */
 } batch;
 
 static batch batch_new(graph *g, int64_t first) {
     arena *a = graph_arena(g);
-    batch b = {ARENA_ARRAY(a, int32_t, T),
-               ARENA_ARRAY(a, int32_t, T),
-               ARENA_ARRAY(a, int32_t, T),
-               {N_SPANS, NULL}};
-    span *at = ARENA_ARRAY(a, span, N_SPANS);
+    span *at = ARENA_ARRAY(a, span, N_SPANS), *wide = ARENA_ARRAY(a, span, N_SPANS);
+    batch b = {.id = ARENA_ARRAY(a, int32_t, T),
+               .position = ARENA_ARRAY(a, int32_t, T),
+               .target = ARENA_ARRAY(a, int32_t, T),
+               .s = {N_SPANS, at},
+               .wide = {N_SPANS, wide}};
     for (int64_t i = 0; i < N_SPANS; i++) at[i] = (span){i * T / N_SPANS, (i + 1) * T / N_SPANS};
     for (int64_t t = 0; t < T; t++) {
         b.id[t] = token(first + t);
         b.position[t] = (int32_t)(t - at[t * N_SPANS / T].begin);
         b.target[t] = t % 3 ? token(first + t + 1) : -1;
     }
-    b.s.at = at;
+    for (int64_t i = 0; i < N_SPANS; i++) wide[i] = (span){i ? at[i].begin - 9 : 0, at[i].end};
     return b;
 }
 
@@ -71,7 +75,19 @@ static tensor *net_loss(graph *g, net *m, int64_t first) {
     x = t_add(g, x, t_dropout(g, t_linear(g, att, &m->w[4], NULL, ACT_NONE), 0.1f));
     tensor *ff = t_linear(g, t_rms_norm(g, x, NULL), &m->w[5], &m->w[6], ACT_GELU);
     x = t_add(g, x, t_linear(g, ff, &m->w[7], NULL, ACT_NONE));
+    tensor *near =
+        t_attention(g, (columns){x, 0}, (columns){x, 0}, (columns){x, 0}, D, H, b.s, b.wide, false);
+    x = t_mul(g, t_add(g, x, near), t_activate(g, t_cols(g, x, 0, 1), ACT_SIGMOID));
     tensor *words = t_linear_cross_entropy(g, x, &m->w[0], b.target, 15);
+    copy_head head = {.x = x,
+                      .e = &m->w[0],
+                      .gate = t_cols(g, x, 3, 4),
+                      .cq = t_cols(g, x, 4, 12),
+                      .ck = t_cols(g, x, 12, 20),
+                      .q_spans = b.s,
+                      .kv_spans = b.wide,
+                      .source_id = b.id};
+    tensor *copied = t_copy_cross_entropy(g, &head, b.target);
 
     tensor *pooled = t_normalize(g, t_pool_mean(g, x, b.s));
     int32_t *own = ARENA_ARRAY(graph_arena(g), int32_t, N_SPANS);
@@ -79,9 +95,9 @@ static tensor *net_loss(graph *g, net *m, int64_t first) {
     for (int i = 0; i < N_SPANS; i++) own[i] = i, turned[i] = (i + 1) % N_SPANS;
     tensor *other = t_gather(g, pooled, turned, N_SPANS);
     tensor *pairs = t_contrastive(g, pooled, other, &m->w[8], own, NULL, true);
-    tensor *losses[] = {words, pairs};
-    const float weights[] = {1, 0.5f};
-    return t_sum(g, losses, weights, 2);
+    tensor *losses[] = {words, pairs, copied};
+    const float weights[] = {1, 0.5f, 2};
+    return t_sum(g, losses, weights, 3);
 }
 
 /* ---- memory ---- */
@@ -204,17 +220,69 @@ static void dropout_keeps_the_mean_and_follows_the_seed(void **state) {
     arena_free(a);
 }
 
+/* ---- wrong shapes ---- */
+
+static void add_wrong(graph *g, tensor *x, tensor *w) {
+    t_add(g, x, w);
+}
+static void linear_wrong(graph *g, tensor *x, tensor *w) {
+    t_linear(g, x, w, NULL, ACT_NONE);
+}
+static void rows_wrong(graph *g, tensor *x, tensor *w) {
+    (void)w;
+    t_rows(g, x, 1, 4);
+}
+
+/* What a child process says before it aborts. */
+static void dying_words(void (*fn)(graph *, tensor *, tensor *), char *words, size_t size) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        signal(SIGABRT, SIG_DFL);
+        float v[15] = {0};
+        graph *g = graph_new(arena_new((size_t)1 << 20), backend_ref(), false);
+        fn(g, t_const(g, 3, 4, v), t_const(g, 5, 3, v));
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t n = 0;
+    for (ssize_t got; n < size - 1 && (got = read(ends[0], words + n, size - 1 - n)) > 0;)
+        n += (size_t)got;
+    words[n] = 0;
+    close(ends[0]);
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how));
+}
+
+static void a_wrong_shape_is_told_with_both_shapes(void **state) {
+    (void)state;
+    static void (*const wrong[])(graph *, tensor *, tensor *) = {add_wrong, linear_wrong,
+                                                                 rows_wrong};
+    const char *told[] = {"add: x is [3, 4], y is [5, 3]", "linear: x is [3, 4], w is [5, 3]",
+                          "rows: 1..4 of [3, 4]"};
+    for (int i = 0; i < 3; i++) {
+        char words[4096];
+        dying_words(wrong[i], words, sizeof words);
+        if (!strstr(words, told[i])) fail_msg("wanted '%s' in '%s'", told[i], words);
+    }
+}
+
 /* ---- threads ---- */
 
 static void any_number_of_threads_gives_the_same_bytes(void **state) {
     (void)state;
-    const backend *families[] = {backend_ref(), backend_cpu()};
+    const char *families[] = {"ref", "avx2", "avx512", "bf16", "amx"};
     const int threads[] = {1, 2, 3, 5};
-    for (int f = 0; f < 2; f++) {
+    for (int f = 0; f < 5; f++) {
+        const backend *be;
+        if (backend_find(families[f], &be) == ERR_BACKEND) continue;
         arena *a = arena_new(0);
         net m = net_new(a);
         float *first = arena_push(a, (size_t)m.n * sizeof(float)), first_loss = 0;
-        graph *g = graph_new(a, families[f], true);
+        graph *g = graph_new(a, be, true);
         for (int i = 0; i < 4; i++) {
             par_threads_set(threads[i]);
             memset(m.grads, 0, (size_t)m.n * sizeof(float));
@@ -243,6 +311,7 @@ int main(void) {
         cmocka_unit_test(two_walks_in_one_graph_add_up),
         cmocka_unit_test(constants_and_leaves_without_d_get_no_gradient),
         cmocka_unit_test(dropout_keeps_the_mean_and_follows_the_seed),
+        cmocka_unit_test(a_wrong_shape_is_told_with_both_shapes),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
