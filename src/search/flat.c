@@ -37,8 +37,7 @@ struct flat {
     int64_t n, dim;
 };
 
-/* ---- kernels -----------------------------------------------------------------------------------
- */
+/* ---- kernels ---- */
 
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -88,8 +87,7 @@ FOR_EACH_CPU static void dot_tile(const float *q, const float *rows, int64_t n, 
     }
 }
 
-/* ---- open and close
- * ------------------------------------------------------------------------------- */
+/* ---- open and close ---- */
 
 static inline bool is_gone(const part *p, int64_t at) {
     return p->gone[at / 64] >> (at % 64) & 1;
@@ -155,8 +153,7 @@ const float *flat_row(const flat *ix, int64_t id) {
     return NULL;
 }
 
-/* ---- search
- * ------------------------------------------------------------------------------------------ */
+/* ---- search ---- */
 
 /* One group of queries against all rows. */
 typedef struct sweep {

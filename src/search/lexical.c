@@ -1,11 +1,19 @@
 /* Searching: BM25 over one or several segments, a term at a time into accumulators.
  *
- * A question's terms are looked up in every segment first, for global statistics; then each
- * segment is scored by itself: every term's postings add to one float a passage, and one pass
- * over those keeps the best k. Every score is summed in the order of the question's words,
- * so it has the same bits in any segment, and in lexical_score_ids. */
+ * A question's terms are looked up in every segment first, for global statistics, and ordered
+ * by weight, rare words first. Then each segment is scored by itself: a term's postings add to
+ * one float a passage, and one pass over those keeps the best k.
+ *
+ * Most postings belong to words that say little ("of", "the"). Before such a term the k-th
+ * best sum so far is compared with all that the terms left can add (Turtle & Flood 1995,
+ * max_score): once they cannot lift an untouched passage among the best k, they are added
+ * only to the passages that can still get there, a few blocks of postings each.
+ *
+ * Every score is summed in the order of the terms, so it has the same bits in any segment,
+ * with or without this, and in lexical_score_ids. */
 #include "search/lexical.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -39,7 +47,7 @@ struct lexical {
     scratch *free_list;
 };
 
-/* ---- open and close ------------------------------------------------------------------------- */
+/* ---- open and close ---- */
 
 static void mark_deleted(part *p, id_list deleted) {
     p->gone = xcalloc((size_t)(p->s.n / 64 + 1), sizeof *p->gone);
@@ -160,15 +168,20 @@ static void scratch_give(const lexical *ix, scratch *s) {
     pthread_mutex_unlock(&open->lock);
 }
 
-/* ---- the question --------------------------------------------------------------------------- */
+/* ---- the question ---- */
 
-/* A question's terms, in order of first appearance, with their global weights. */
+typedef struct weighted {
+    uint32_t term; /* number in order of appearance */
+    float weight;  /* qtf * idf */
+} weighted;
+
+/* A question's terms by descending weight, equal weights in order of appearance. */
 typedef struct query {
-    terms terms;
-    uint32_t *qtf; /* [terms.n] */
+    terms terms;   /* in order of appearance */
+    uint32_t *qtf; /* [terms.n] the same order */
     uint32_t cap;
-    term_view *views; /* [n_parts, terms.n] */
-    float *weights;   /* [terms.n] qtf * idf */
+    weighted *order;  /* [terms.n] by weight */
+    term_view *views; /* [n_parts, terms.n] by weight */
     float k_fixed;    /* a passage's norm is k_fixed + k_length * its length */
     float k_length;
 } query;
@@ -192,21 +205,34 @@ static double idf(const lexical *ix, int64_t df) {
 static void query_clear(query *q) {
     terms_clear(&q->terms);
     free(q->qtf);
+    free(q->order);
     free(q->views);
-    free(q->weights);
 }
 
-static status query_look_up(const lexical *ix, query *q) {
+static int compare_weights(const void *a, const void *b) {
+    const weighted *x = a, *y = b;
+    if (x->weight != y->weight) return x->weight > y->weight ? -1 : 1;
+    return (x->term > y->term) - (x->term < y->term);
+}
+
+static status query_weigh(const lexical *ix, query *q) {
     for (uint32_t t = 0; t < q->terms.n; t++) {
         int64_t df = 0;
+        size_t n;
+        const char *s = terms_at(&q->terms, t, &n);
         for (int i = 0; i < ix->n_parts; i++) {
-            size_t n;
-            const char *s = terms_at(&q->terms, t, &n);
-            term_view *v = &q->views[(size_t)i * q->terms.n + t];
-            TRY(lexical_find(&ix->parts[i].s, s, n, v));
-            df += v->df;
+            term_view v;
+            TRY(lexical_find(&ix->parts[i].s, s, n, &v));
+            df += v.df;
         }
-        q->weights[t] = (float)(q->qtf[t] * idf(ix, df));
+        q->order[t] = (weighted){t, (float)(q->qtf[t] * idf(ix, df))};
+    }
+    if (q->terms.n) qsort(q->order, q->terms.n, sizeof *q->order, compare_weights);
+    for (uint32_t t = 0; t < q->terms.n; t++) {
+        size_t n;
+        const char *s = terms_at(&q->terms, q->order[t].term, &n);
+        for (int i = 0; i < ix->n_parts; i++)
+            TRY(lexical_find(&ix->parts[i].s, s, n, &q->views[(size_t)i * q->terms.n + t]));
     }
     return OK;
 }
@@ -218,11 +244,11 @@ static status query_make(const lexical *ix, words *w, const char *text, size_t n
         FAIL(ERR_ARG, "bm25: k1 %g and b %g, wanted k1 >= 0 and b in [0, 1]", p->k1, p->b);
     words_each(w, text, n, add_word, q);
     q->views = xcalloc((size_t)ix->n_parts * q->terms.n + 1, sizeof *q->views);
-    q->weights = xcalloc((size_t)q->terms.n + 1, sizeof *q->weights);
+    q->order = xcalloc((size_t)q->terms.n + 1, sizeof *q->order);
     double average = ix->n_tokens > 0 ? (double)ix->n_tokens / (double)ix->n : 1;
     q->k_fixed = (float)(p->k1 * (1 - p->b));
     q->k_length = (float)(p->k1 * p->b / average);
-    status st = query_look_up(ix, q);
+    status st = query_weigh(ix, q);
     if (st) query_clear(q);
     return st;
 }
@@ -232,7 +258,7 @@ static inline float term_score(const query *q, float weight, uint32_t tf, uint32
     return weight * ((float)tf / ((float)tf + (q->k_fixed + q->k_length * (float)length)));
 }
 
-/* ---- search --------------------------------------------------------------------------------- */
+/* ---- adding terms to sums ---- */
 
 static status add_term(const part *p, const query *q, const term_view *v, float weight,
                        float *sums) {
@@ -246,43 +272,6 @@ static status add_term(const part *p, const query *q, const term_view *v, float 
     return OK;
 }
 
-static status search_part(const part *p, const query *q, const term_view *views, float *sums,
-                          hit_filter filter, topk *best) {
-    status st = OK;
-    for (uint32_t t = 0; t < q->terms.n && !st; t++)
-        st = add_term(p, q, &views[t], q->weights[t], sums);
-    for (int64_t d = 0; d < p->s.n && !st; d++) {
-        if (!(sums[d] > 0) || topk_refuses(best, sums[d]) || is_gone(p, d)) continue;
-        if (filter.fn && !filter.fn(filter.arg, p->s.ids[d])) continue;
-        topk_add(best, (hit){p->s.ids[d], sums[d]});
-    }
-    memset(sums, 0, (size_t)p->s.n * sizeof *sums);
-    return st;
-}
-
-status lexical_search(const lexical *ix, const char *text, size_t n, const bm25 *p, int64_t k,
-                      hit_filter filter, hit *hits, int64_t *n_hits) {
-    if (k < 1) FAIL(ERR_ARG, "top_k is %" PRId64 ", wanted at least 1", k);
-    scratch *s = scratch_take(ix);
-    query q;
-    topk best = {.at = hits, .k = k};
-    status st = query_make(ix, s->words, text, n, p, &q);
-    if (!st) {
-        for (int i = 0; i < ix->n_parts && !st; i++)
-            st = search_part(&ix->parts[i], &q, q.views + (size_t)i * q.terms.n, s->sums, filter,
-                             &best);
-        query_clear(&q);
-    }
-    scratch_give(ix, s);
-    if (st) return st;
-    topk_sort(&best);
-    *n_hits = best.n;
-    return OK;
-}
-
-/* ---- scores of given passages -----------------------------------------------------------------
- */
-
 typedef struct target {
     int64_t ordinal, i; /* in the part; in the caller's array */
 } target;
@@ -292,15 +281,19 @@ static int compare_targets(const void *a, const void *b) {
     return (x->ordinal > y->ordinal) - (x->ordinal < y->ordinal);
 }
 
-/* First block at or after `from` that may hold the ordinal. */
+/* First block at or after `from` that may hold the ordinal: mostly the next ones, else by
+ * doubling steps. */
 static int64_t block_of(const term_view *v, int64_t from, int64_t ordinal) {
-    int64_t low = from, high = v->n_blocks;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (v->blocks[middle].last < ordinal)
-            low = middle + 1;
-        else
-            high = middle;
+    int64_t low = from, step = 1;
+    while (low < v->n_blocks && v->blocks[low].last < ordinal) {
+        int64_t far = low + step;
+        if (far < v->n_blocks && v->blocks[far].last < ordinal) {
+            low = far;
+            step *= 2;
+        } else {
+            low++;
+            step = 1;
+        }
     }
     return low;
 }
@@ -327,6 +320,136 @@ static status add_term_to(const part *p, const query *q, const term_view *v, flo
     return OK;
 }
 
+/* ---- search ---- */
+
+/* First of the sums from d on that is at least `bound`, or n; sixteen at a time. */
+static int64_t next_sum(const float *sums, int64_t d, int64_t n, float bound) {
+    for (; d + 16 <= n; d += 16) {
+        int any = 0;
+        for (int j = 0; j < 16; j++) any |= sums[d + j] >= bound;
+        if (any) break;
+    }
+    while (d < n && !(sums[d] >= bound)) d++;
+    return d;
+}
+
+/* Adds the passages that have a sum to the best k. */
+static void collect(const part *p, const float *sums, hit_filter filter, topk *best) {
+    for (int64_t d = 0;; d++) {
+        float bound = best->n == best->k ? best->at[0].score : FLT_MIN;
+        d = next_sum(sums, d, p->s.n, bound);
+        if (d == p->s.n) return;
+        if (is_gone(p, d) || (filter.fn && !filter.fn(filter.arg, p->s.ids[d]))) continue;
+        topk_add(best, (hit){p->s.ids[d], sums[d]});
+    }
+}
+
+/* The most that a term can add to a passage of this segment. */
+static double term_bound(const query *q, const term_view *v, float weight) {
+    float most = 0;
+    for (int64_t i = 0; i < v->n_blocks; i++) {
+        const lexical_block *b = &v->blocks[i];
+        float x = b->max_tf == UINT16_MAX ? weight : term_score(q, weight, b->max_tf, b->min_len);
+        if (x > most) most = x;
+    }
+    return most;
+}
+
+/* A segment being searched. */
+typedef struct pass {
+    const part *p;
+    const query *q;
+    const term_view *views; /* [q->terms.n] of this segment */
+    float *sums;            /* [p->s.n] */
+    hit_filter filter;
+    const topk *best; /* of the segments before */
+    hit *room;        /* [best->k] scratch */
+    double *bounds;   /* [terms.n + 1] what terms t.. can add together */
+    target *targets;  /* [n_targets] the passages that can still win */
+    int64_t n_targets, cap_targets;
+} pass;
+
+/* A score that k passages have reached, whatever the terms left add; -INFINITY if fewer. */
+static float reached(const pass *x) {
+    topk now = {.at = x->room, .n = x->best->n, .k = x->best->k};
+    memcpy(now.at, x->best->at, (size_t)now.n * sizeof *now.at);
+    collect(x->p, x->sums, x->filter, &now);
+    return now.n == now.k ? now.at[0].score : -INFINITY;
+}
+
+/* Lists in x->targets the passages that terms t.. can still lift to the score; false when they are
+ * so many that reading the terms whole is cheaper. Bounds are widened by more than sums can be off
+ * by rounding. */
+static bool find_candidates(pass *x, uint32_t t, float score) {
+    double more = x->bounds[t] * (1 + 1e-4);
+    float bound = (float)((score - more) * (1 - 1e-4));
+    if (!(bound > 0)) return false; /* an untouched passage could still win */
+    int64_t n = x->p->s.n;
+    x->n_targets = 0;
+    for (int64_t d = next_sum(x->sums, 0, n, bound); d < n;
+         d = next_sum(x->sums, d + 1, n, bound)) {
+        if (x->n_targets == n / BLOCK / 2) return false;
+        GROW(x->targets, x->n_targets, x->cap_targets);
+        x->targets[x->n_targets++] = (target){d, d};
+    }
+    return true;
+}
+
+static status add_terms(pass *x) {
+    uint32_t n = x->q->terms.n;
+    for (uint32_t t = n; t-- > 0;)
+        x->bounds[t] = x->bounds[t + 1] + term_bound(x->q, &x->views[t], x->q->order[t].weight);
+    bool few = false; /* only the targets matter */
+    for (uint32_t t = 0; t < n; t++) {
+        const term_view *v = &x->views[t];
+        float weight = x->q->order[t].weight;
+        if (!few && t > 0 && v->df > x->p->s.n / 16) /* else looking costs more than it saves */
+            few = find_candidates(x, t, reached(x));
+        if (few)
+            TRY(add_term_to(x->p, x->q, v, weight, x->targets, x->n_targets, x->sums));
+        else
+            TRY(add_term(x->p, x->q, v, weight, x->sums));
+    }
+    return OK;
+}
+
+static status search_part(const part *p, const query *q, const term_view *views, float *sums,
+                          hit_filter filter, topk *best) {
+    size_t n = (size_t)q->terms.n + 1;
+    pass x = {.p = p, .q = q, .views = views, .sums = sums, .filter = filter, .best = best};
+    x.room = xmalloc((size_t)best->k * sizeof *x.room);
+    x.bounds = xcalloc(n, sizeof *x.bounds);
+    status st = add_terms(&x);
+    if (!st) collect(p, sums, filter, best);
+    memset(sums, 0, (size_t)p->s.n * sizeof *sums);
+    free(x.room);
+    free(x.bounds);
+    free(x.targets);
+    return st;
+}
+
+status lexical_search(const lexical *ix, const char *text, size_t n, const bm25 *p, int64_t k,
+                      hit_filter filter, hit *hits, int64_t *n_hits) {
+    if (k < 1) FAIL(ERR_ARG, "top_k is %" PRId64 ", wanted at least 1", k);
+    scratch *s = scratch_take(ix);
+    query q;
+    topk best = {.at = hits, .k = k};
+    status st = query_make(ix, s->words, text, n, p, &q);
+    if (!st) {
+        for (int i = 0; i < ix->n_parts && !st; i++)
+            st = search_part(&ix->parts[i], &q, q.views + (size_t)i * q.terms.n, s->sums, filter,
+                             &best);
+        query_clear(&q);
+    }
+    scratch_give(ix, s);
+    if (st) return st;
+    topk_sort(&best);
+    *n_hits = best.n;
+    return OK;
+}
+
+/* ---- scores of given passages ---- */
+
 status lexical_score_ids(const lexical *ix, const char *text, size_t n_query, const bm25 *p,
                          const int64_t *ids, int64_t n, float *scores) {
     scratch *s = scratch_take(ix);
@@ -346,7 +469,7 @@ status lexical_score_ids(const lexical *ix, const char *text, size_t n_query, co
         qsort(targets, (size_t)found, sizeof *targets, compare_targets);
         const term_view *views = q.views + (size_t)i * q.terms.n;
         for (uint32_t t = 0; t < q.terms.n && !st; t++)
-            st = add_term_to(part_i, &q, &views[t], q.weights[t], targets, found, scores);
+            st = add_term_to(part_i, &q, &views[t], q.order[t].weight, targets, found, scores);
     }
     free(targets);
     query_clear(&q);

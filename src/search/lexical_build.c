@@ -104,7 +104,7 @@ status lexical_builder_open(const char *folder, const lexical_build_options *o,
     return OK;
 }
 
-/* ---- pieces: words of passages into local triples ---------------------------------------- */
+/* ---- pieces: words of passages into local triples ---- */
 
 /* Room for number i in an array that follows a terms table; new room is zeroed. */
 static void follow(uint32_t **at, uint32_t *n, uint32_t i) {
@@ -178,7 +178,7 @@ static void cut_into_pieces(lexical_builder *b) {
     }
 }
 
-/* ---- runs --------------------------------------------------------------------------------- */
+/* ---- runs ---- */
 
 static status memory_next(term_cursor *c) {
     run *r = (run *)c;
@@ -303,7 +303,7 @@ static status run_end(lexical_builder *b, bool spill) {
     return spill ? run_spill(b->folder, r) : OK;
 }
 
-/* ---- the batch ------------------------------------------------------------------------------ */
+/* ---- the batch ---- */
 
 /* Brings a piece's triples into the run. */
 static void gather(lexical_builder *b, const piece *p) {

@@ -30,8 +30,7 @@ id_list manifest_deleted(const manifest *m) {
     return (id_list){m->deleted, m->n_deleted};
 }
 
-/* ---- to JSON and back ---------------------------------------------------------------------------
- */
+/* ---- to JSON and back ---- */
 
 static json_t *segments_to_json(const manifest_segment *s, int n) {
     json_t *list = json_array();
@@ -167,8 +166,7 @@ status manifest_write(const char *folder, manifest *m) {
     return st;
 }
 
-/* ---- changing it
- * ---------------------------------------------------------------------------------- */
+/* ---- changing it ---- */
 
 static void append(manifest_segment **list, int *n, const char *name, const int64_t *ids,
                    int64_t n_ids) {

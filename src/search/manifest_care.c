@@ -8,8 +8,7 @@
 #include "search/manifest_int.h"
 #include "search/vectors_int.h"
 
-/* ---- compact
- * -------------------------------------------------------------------------------------- */
+/* ---- compact ---- */
 
 static const char **names_of(const manifest_segment *s, int n) {
     const char **names = xcalloc((size_t)n + 1, sizeof *names);
@@ -53,8 +52,7 @@ status manifest_compact(const char *folder, manifest *m) {
     return manifest_sweep(folder, m);
 }
 
-/* ---- check
- * ------------------------------------------------------------------------------------------ */
+/* ---- check ---- */
 
 static status check_ids(const char *file, const manifest_segment *s, const int64_t *ids,
                         int64_t n) {
@@ -101,8 +99,7 @@ status manifest_check(const char *folder, const manifest *m,
     return OK;
 }
 
-/* ---- sweep
- * ------------------------------------------------------------------------------------------ */
+/* ---- sweep ---- */
 
 static bool names_it(const manifest_segment *s, int n, const char *file) {
     for (int i = 0; i < n; i++)

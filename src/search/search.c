@@ -12,8 +12,7 @@ struct search {
     flat *flat; /* NULL: vectors stay closed */
 };
 
-/* ---- open and close
- * ------------------------------------------------------------------------------- */
+/* ---- open and close ---- */
 
 static const char **names_of(const manifest_segment *s, int n) {
     const char **names = xcalloc((size_t)n + 1, sizeof *names);
@@ -69,8 +68,7 @@ search_options search_defaults(const search *s, search_mode mode, int64_t k) {
     return (search_options){.mode = mode, .k = k, .lexical = bm25_default, .fuse = s->m.fuse};
 }
 
-/* ---- candidates
- * ------------------------------------------------------------------------------------- */
+/* ---- candidates ---- */
 
 typedef struct id_set {
     int64_t *at;
@@ -206,8 +204,7 @@ void search_pool_clear(fusion_pool *pool) {
     *pool = (fusion_pool){0};
 }
 
-/* ---- search
- * ------------------------------------------------------------------------------------------- */
+/* ---- search ---- */
 
 static status run_dense(const search *s, const float *vector, const search_options *o, hit *hits,
                         int64_t *n_hits) {

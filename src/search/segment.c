@@ -21,7 +21,7 @@ static uint64_t chain(uint64_t so_far, const void *piece, size_t n) {
     return hash64(pair, sizeof pair);
 }
 
-/* ---- writing -------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 struct segment_writer {
     file_writer *file;
@@ -141,7 +141,7 @@ void segment_abort(segment_writer *w) {
     free(w);
 }
 
-/* ---- reading -------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 status segment_parse(const uint8_t *at, size_t size, const char *what, const char *kind, bool check,
                      segment *out) {

@@ -42,7 +42,7 @@ typedef struct segment {
     file_map map; /* empty when the bytes are the caller's */
 } segment;
 status segment_open(const char *folder, const char *name, const char *kind, segment *out);
-/* The same over bytes in memory, borrowed, 64-byte aligned. check false: hashes are not compared
+/* The same over bytes in memory, borrowed, 8-byte aligned. check false: hashes are not compared
  * (fuzzing). */
 status segment_parse(const uint8_t *at, size_t size, const char *what, const char *kind, bool check,
                      segment *out);

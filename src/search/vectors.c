@@ -78,7 +78,7 @@ status vectors_verify(const char *folder, const char *name) {
     return st;
 }
 
-/* ---- writing from parts ------------------------------------------------------------------ */
+/* ---- writing from parts ---- */
 
 static status put_meta(segment_writer *w, const vectors_key *key, int64_t n) {
     json_t *meta = json_pack("{s:i, s:s, s:s, s:I, s:I}", "version", VECTORS_VERSION, "model",
@@ -118,7 +118,7 @@ status vectors_write(const char *folder, const vectors_key *key, const vectors_s
     return segment_commit(w, name);
 }
 
-/* ---- merging ------------------------------------------------------------------------------ */
+/* ---- merging ---- */
 
 /* The rows of several segments in id order, as stretches that lie together in one file. */
 typedef struct merge {
