@@ -11,6 +11,8 @@ struct dev_retrieval {
     int64_t n_questions, n_passages;
     int64_t *question; /* [n_questions] index into dev */
     int64_t *passage;  /* [n_passages] corpus index, ascending */
+    float *vectors;    /* [n_passages, E] of the last run; NULL before */
+    float *questions;  /* [n_questions, E] likewise */
     float *bm25; /* [n_questions, n_passages] divided by the question's best; 0: no common word */
 };
 
@@ -91,6 +93,8 @@ void dev_retrieval_free(dev_retrieval *d) {
     free(d->question);
     free(d->passage);
     free(d->bm25);
+    free(d->vectors);
+    free(d->questions);
     free(d);
 }
 
@@ -127,8 +131,9 @@ static void count(figures *f, int64_t rank) {
 status dev_retrieval_run(dev_retrieval *d, retriever *m, double *score, json_t **out,
                          json_t **baseline) {
     int64_t e = m->c.embedding_dim, n_q = d->n_questions, n_p = d->n_passages;
-    float *passages = xmalloc((size_t)(n_p * e + 1) * sizeof *passages),
-          *questions = xmalloc((size_t)(n_q * e + 1) * sizeof *questions);
+    float *passages = d->vectors = xrealloc(d->vectors, (size_t)(n_p * e + 1) * sizeof *passages);
+    float *questions = d->questions =
+        xrealloc(d->questions, (size_t)(n_q * e + 1) * sizeof *questions);
     float *dense = xmalloc((size_t)(n_p + 1) * sizeof *dense),
           *sum = xmalloc((size_t)(n_p + 1) * sizeof *sum);
     status st = embed_passages(m, d->c, d->passage, n_p, passages, NULL, NULL);
@@ -152,8 +157,6 @@ status dev_retrieval_run(dev_retrieval *d, retriever *m, double *score, json_t *
         count(&f_bm25, first_relevant(d, q, words));
         count(&f_sum, first_relevant(d, q, sum));
     }
-    free(passages);
-    free(questions);
     free(dense);
     free(sum);
     if (st) return st;
@@ -165,4 +168,51 @@ status dev_retrieval_run(dev_retrieval *d, retriever *m, double *score, json_t *
     *baseline = json_pack("{s:f, s:f, s:f}", "mrr@10", f_bm25.mrr / n, "success@5",
                           f_bm25.success5 / n, "success@20", f_bm25.success20 / n);
     return OK;
+}
+
+/* ---- an example ---- */
+
+static char *text_of(const corpus *c, const tokenizer *t, span s) {
+    buf b = {0};
+    tokens_text(t, c->tokens + s.begin, s.end - s.begin, &b, NULL);
+    char *text = buf_steal(&b), *first = text + strspn(text, " ");
+    memmove(text, first, strlen(first) + 1);
+    return text;
+}
+
+void dev_retrieval_show(const dev_retrieval *d, const retriever *m, const tokenizer *t, int64_t i,
+                        int64_t n, buf *text, json_t **example) {
+    if (!d->vectors || d->n_questions == 0) return;
+    int64_t e = m->c.embedding_dim, q = i % d->n_questions;
+    const qa *x = &d->dev->at[d->question[q]];
+    float *score = xmalloc((size_t)d->n_passages * sizeof *score);
+    backend_cpu()->matmul(&(matmul){.m = 1,
+                                    .n = d->n_passages,
+                                    .k = e,
+                                    .a = d->questions + q * e,
+                                    .lda = e,
+                                    .b = d->vectors,
+                                    .ldb = e,
+                                    .b_t = true,
+                                    .c = score,
+                                    .ldc = d->n_passages});
+    json_t *list = json_array();
+    buf_printf(text, "question: %s\n", x->question);
+    for (int64_t rank = 1; rank <= n && rank <= d->n_passages; rank++) {
+        int64_t best = 0;
+        for (int64_t p = 1; p < d->n_passages; p++)
+            if (score[p] > score[best]) best = p;
+        int64_t at = d->passage[best];
+        bool relevant = qa_is_relevant(d->dev, x, at);
+        char *title = text_of(d->c, t, d->c->title[at]), *words = text_of(d->c, t, d->c->text[at]);
+        buf_printf(text, "  %ld. %.3f %c %s - %.100s\n", (long)rank, (double)score[best],
+                   relevant ? '+' : ' ', title, words);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:b}", "title", title, "text", words,
+                                              "score", (double)score[best], "relevant", relevant));
+        score[best] = -1e30f;
+        free(title);
+        free(words);
+    }
+    *example = json_pack("{s:s, s:o}", "question", x->question, "passages", list);
+    free(score);
 }

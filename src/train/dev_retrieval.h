@@ -20,4 +20,10 @@ int64_t dev_retrieval_questions(const dev_retrieval *d);
  * *score: hybrid MRR@10. */
 status dev_retrieval_run(dev_retrieval *d, retriever *m, double *score, json_t **figures,
                          json_t **baseline);
+
+/* The i-th dev question (round and round) and its best n passages by the dense scores of the last
+ * run: as text lines and as JSON {"question", "passages": [{"title", "text", "score",
+ * "relevant"}]}. */
+void dev_retrieval_show(const dev_retrieval *d, const retriever *m, const tokenizer *t, int64_t i,
+                        int64_t n, buf *text, json_t **example);
 #endif

@@ -26,9 +26,12 @@ struct generator_task {
     int64_t n_usable;
     int64_t *order; /* [n_usable] this epoch's order */
     int64_t epoch;
-    arena *a;
+    arena *a;      /* of the graph */
+    arena *inputs; /* of the step's questions */
     graph *g;
 };
+
+enum { PART_ROWS = 8192 };
 
 /* ---- setting up ---- */
 
@@ -66,6 +69,7 @@ status generator_task_new(generator *m, const token_traits *tr, const corpus *c,
             train->at[i].tokens.end > train->at[i].tokens.begin)
             k->usable[k->n_usable++] = i;
     k->a = arena_new(0);
+    k->inputs = arena_new(0);
     k->g = graph_new(k->a, NULL, true);
     *out = k;
     return OK;
@@ -75,6 +79,7 @@ void generator_task_free(generator_task *k) {
     if (!k) return;
     graph_free(k->g);
     arena_free(k->a);
+    arena_free(k->inputs);
     free(k->usable);
     free(k->order);
     free(k);
@@ -109,7 +114,7 @@ static void set_target(generator_task *k, int64_t q, const int64_t *passages, re
     }
     if (!is_there || rq->n_answer > 0) return;
     const char *text = k->o.full_answers && *x->full_answer ? x->full_answer : x->answers[0];
-    rq->answer = tokenizer_encode_ids(k->t, text, strlen(text), k->a, &rq->n_answer);
+    rq->answer = tokenizer_encode_ids(k->t, text, strlen(text), k->inputs, &rq->n_answer);
 }
 
 /* The passages of question q in this step; returns how many. */
@@ -134,24 +139,44 @@ static int64_t choose_passages(generator_task *k, int64_t q, float gold, rng *r,
     return n;
 }
 
+/* Question number i of the run: its passages and its target, in the arena of inputs. */
+static reader_question make_question(generator_task *k, int64_t i, float gold, rng *r) {
+    int64_t q = usable_at(k, i), *passages = ARENA_ARRAY(k->inputs, int64_t, k->o.n_passages);
+    int64_t n = choose_passages(k, q, gold, r, passages);
+    reader_question rq = reader_question_of(k->inputs, k->c, k->train, q, passages, n);
+    set_target(k, q, passages, &rq, (reader_passage *)rq.passages);
+    return rq;
+}
+
+static int64_t rows_of(const reader_question *q) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < q->n_passages; i++)
+        n += q->n_ids + q->passages[i].n_title + q->passages[i].n_ids + 2;
+    return n;
+}
+
+/* A step in parts of at most PART_ROWS rows, whose gradients add up: memory does not grow with
+ * the batch. A part weighs as many questions as it has. */
 static status task_step(void *self, int64_t step, int64_t total, rng *r, step_result *out) {
     generator_task *k = self;
-    graph_reset(k->g, rng_next(r));
+    uint64_t seed = rng_next(r);
     int64_t n = k->o.batch_size;
     float done = total > 0 ? (float)step / (float)total : 0, gold = 1 + (k->o.gold_last - 1) * done;
-    reader_question *qs = ARENA_ARRAY(k->a, reader_question, n);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t q = usable_at(k, step * n + i);
-        int64_t *passages = ARENA_ARRAY(k->a, int64_t, k->o.n_passages);
-        int64_t n_passages = choose_passages(k, q, gold, r, passages);
-        qs[i] = reader_question_of(k->a, k->c, k->train, q, passages, n_passages);
-        set_target(k, q, passages, &qs[i], (reader_passage *)qs[i].passages);
+    arena_reset(k->inputs, 0);
+    reader_question *qs = ARENA_ARRAY(k->inputs, reader_question, n);
+    for (int64_t i = 0; i < n; i++) qs[i] = make_question(k, step * n + i, gold, r);
+
+    for (int64_t i = 0, j; i < n; i = j) {
+        int64_t rows = rows_of(&qs[i]);
+        for (j = i + 1; j < n && rows + rows_of(&qs[j]) <= PART_ROWS; j++) rows += rows_of(&qs[j]);
+        graph_reset(k->g, rng_hash(seed, (uint64_t)i));
+        reader_batch b = reader_batch_new(k->a, k->tr, &k->m->c.limits, qs + i, j - i);
+        tensor *loss = generator_loss(k->m, k->g, &b, k->o.place_weight, NULL);
+        float share = (float)(j - i) / (float)n;
+        graph_backward(k->g, loss, share);
+        out->loss += share * loss->v[0];
+        out->tokens += b.n_rows + b.n_out;
     }
-    reader_batch b = reader_batch_new(k->a, k->tr, &k->m->c.limits, qs, n);
-    tensor *loss = generator_loss(k->m, k->g, &b, k->o.place_weight, NULL);
-    graph_backward(k->g, loss, 1);
-    out->loss = loss->v[0];
-    out->tokens = b.n_rows + b.n_out;
     return OK;
 }
 

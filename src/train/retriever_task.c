@@ -344,10 +344,19 @@ static status task_evaluate(void *self, bool final, dev_result *out) {
     return dev_retrieval_run(k->figures, k->m, &out->score, &out->figures, &out->baseline);
 }
 
+enum { SHOWN_PASSAGES = 5 };
+
+static status task_show(void *self, int64_t step, buf *text, json_t **example) {
+    retriever_task *k = self;
+    dev_retrieval_show(k->figures, k->m, k->t, step, SHOWN_PASSAGES, text, example);
+    return OK;
+}
+
 void retriever_task_trainee(retriever_task *k, trainee *out) {
     out->type = "retriever";
     out->self = k;
     out->p = k->m->p;
     out->step = task_step;
     out->evaluate = k->figures && dev_retrieval_questions(k->figures) > 0 ? task_evaluate : NULL;
+    out->show = out->evaluate ? task_show : NULL;
 }
