@@ -60,8 +60,8 @@ std::unordered_map<std::string, std::string> arguments(const spm_training *o) {
         {"normalization_rule_tsv", o->rules_path},
         {"remove_extra_whitespaces", "true"},
         {"add_dummy_prefix", "true"},
-        {"max_sentence_length", "1000000"}, /* longer would be skipped: ours are shorter */
-        {"num_threads", "1"},               /* unigram's sums depend on it */
+        {"input_format", "tsv"}, /* a word and its count a line */
+        {"num_threads", "1"},    /* unigram's sums depend on it */
         {"pad_id", "0"},
         {"bos_id", "1"},
         {"eos_id", "2"},

@@ -30,7 +30,7 @@ typedef struct spm_training {
     double coverage; /* share of character occurrences that get pieces; bytes spell the rest */
     const char *rules_path; /* normalisation: "hex code point<TAB>hex code points" a line */
     bool verbose;           /* let SentencePiece tell its progress on stderr */
-    /* The next line; borrowed until the next call. False at the end. */
+    /* The next "word<TAB>count"; borrowed until the next call. False at the end. */
     bool (*next)(void *arg, const char **line, size_t *n);
     void *arg;
 } spm_training;

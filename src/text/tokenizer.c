@@ -1,23 +1,23 @@
 /* Tokenizer: an opened model, encoding with places, decoding.
  *
- * Long texts. SentencePiece's cost and memory grow faster than its input, so a text is handed
- * over in stretches of some KB, each ending before a blank. For a model whose pieces do not
- * cross blanks, and that drops blanks at either end, the pieces of the stretches are exactly
- * the pieces of the whole; whether a model is one of these is tried once at open (all models
- * trained here are). */
+ * Word by word. SentencePiece's cost and memory grow faster than its input, and text repeats
+ * its words. For a model whose pieces do not cross blanks, and that drops blanks at either end,
+ * the pieces of a text are exactly those of its words one after the other, so each word is
+ * encoded once and remembered. Whether a model is one of these is tried at open (all models
+ * trained here are); others get the text whole. */
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/memo_int.h"
 #include "text/spm_int.h"
 #include "util/file.h"
 #include "util/hash.h"
 #include "util/unicode.h"
 
-#define MODEL_MAX_BYTES   ((size_t)64 << 20)
-#define STRETCH_BYTES     4096
-#define STRETCH_MAX_BYTES 65536
+#define MODEL_MAX_BYTES ((size_t)64 << 20)
+#define WORD_MAX_BYTES  65536 /* longer runs without a blank are cut */
 
 static const char BLANK[] = "\xe2\x96\x81"; /* U+2581, SentencePiece's visible blank */
 #define BLANK_BYTES (sizeof BLANK - 1)
@@ -30,7 +30,7 @@ struct tokenizer {
     uint8_t *flags;   /* [size] PIECE_* */
     int16_t *byte;    /* [size] the byte a byte piece stands for, else -1 */
     int32_t blank_id; /* the piece that is a lone blank, or -1 */
-    bool splits;      /* may be encoded stretch by stretch */
+    memo *memo;       /* words encoded before; NULL: the model wants texts whole */
     bool has_specials;
 };
 
@@ -100,7 +100,7 @@ static void describe_pieces(tokenizer *t) {
         t->byte[id] = (int16_t)(t->flags[id] & PIECE_BYTE ? byte_of(spm_piece(t->model, id)) : -1);
     }
     t->blank_id = spm_find(t->model, BLANK);
-    t->splits = may_split(t);
+    if (may_split(t)) t->memo = memo_new();
     t->has_specials =
         spm_find(t->model, "<pad>") == TOKEN_PAD && spm_find(t->model, "<s>") == TOKEN_BOS &&
         spm_find(t->model, "</s>") == TOKEN_EOS && spm_find(t->model, "<unk>") == TOKEN_UNK;
@@ -131,6 +131,7 @@ status tokenizer_open(const char *path, tokenizer **out) {
 void tokenizer_close(tokenizer *t) {
     if (!t) return;
     if (t->model) spm_free(t->model);
+    memo_free(t->memo);
     free(t->flags);
     free(t->byte);
     free(t);
@@ -174,23 +175,10 @@ static bool is_ascii_blank(char c) {
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-/* Where the stretch that begins at text[0] ends; *forced when no blank came in time. */
-static size_t stretch_end(const char *text, size_t n, bool *forced) {
-    *forced = false;
-    if (n <= STRETCH_BYTES) return n;
-    size_t limit = n < STRETCH_MAX_BYTES ? n : STRETCH_MAX_BYTES;
-    for (size_t i = STRETCH_BYTES; i < limit; i++)
-        if (is_ascii_blank(text[i])) return i;
-    if (limit == n) return n;
-    *forced = true;
-    while (limit > STRETCH_BYTES && ((unsigned char)text[limit] & 0xc0) == 0x80) limit--;
-    return limit;
-}
-
-/* Collects one stretch's pieces so that the ranges tile the text. */
+/* Adds pieces so that their ranges tile the text. */
 typedef struct collector {
     tokens *out;
-    int64_t base;       /* where the stretch begins in the text */
+    int64_t base;       /* where what is being encoded begins in the text */
     int64_t at;         /* end of the last piece */
     int32_t skip_first; /* a lone blank SentencePiece put where no blank was, or -1 */
 } collector;
@@ -205,17 +193,66 @@ static void collect(void *arg, int32_t id, int64_t begin, int64_t end) {
     c->at = c->base + end;
 }
 
+/* Bytes of the word at text[0]; *forced when it goes on after them. */
+static size_t word_bytes(const char *text, size_t n, bool *forced) {
+    size_t limit = n < WORD_MAX_BYTES ? n : WORD_MAX_BYTES, i = 0;
+    *forced = false;
+    while (i < limit && !is_ascii_blank(text[i])) i++;
+    if (i < limit || i == n) return i;
+    *forced = true;
+    while (i > limit - 4 && ((unsigned char)text[i] & 0xc0) == 0x80) i--;
+    return i;
+}
+
+/* Remembers a word of n bytes whose pieces were just added from out->id[first] on. */
+static void remember(memo *m, const char *bytes, size_t n, uint64_t hash, const collector *c,
+                     int64_t first) {
+    uint16_t end[MEMO_WORD_BYTES * 2];
+    int64_t n_pieces = c->out->n - first;
+    if (n_pieces > MEMO_WORD_BYTES * 2) return;
+    for (int64_t i = 0; i < n_pieces; i++) end[i] = (uint16_t)(c->out->end[first + i] - c->base);
+    memo_add(m,
+             &(memo_word){hash, (uint16_t)n, (uint16_t)n_pieces, bytes, c->out->id + first, end});
+}
+
+static void encode_word(const tokenizer *t, const char *bytes, size_t n, collector *c) {
+    if (n > MEMO_WORD_BYTES || c->skip_first >= 0) {
+        spm_encode(t->model, bytes, n, collect, c);
+        return;
+    }
+    uint64_t hash = hash64(bytes, n);
+    const memo_word *known = memo_find(t->memo, bytes, n, hash);
+    if (known) {
+        for (int i = 0; i < known->n_pieces; i++) collect(c, known->id[i], 0, known->end[i]);
+        return;
+    }
+    int64_t first = c->out->n;
+    spm_encode(t->model, bytes, n, collect, c);
+    remember(t->memo, bytes, n, hash, c, first);
+}
+
+static void encode_words(const tokenizer *t, const char *text, size_t n, collector *c) {
+    for (size_t i = 0; i < n;) {
+        if (is_ascii_blank(text[i])) {
+            i++;
+            continue;
+        }
+        bool forced;
+        size_t length = word_bytes(text + i, n - i, &forced);
+        c->base = (int64_t)i;
+        encode_word(t, text + i, length, c);
+        c->skip_first = forced ? t->blank_id : -1;
+        i += length;
+    }
+}
+
 void tokenizer_encode(const tokenizer *t, const char *text, size_t n, tokens *out) {
     int64_t n_before = out->n;
     collector c = {.out = out, .skip_first = -1};
-    for (size_t begin = 0; begin < n;) {
-        bool forced = false;
-        size_t length = t->splits ? stretch_end(text + begin, n - begin, &forced) : n;
-        c.base = (int64_t)begin;
-        spm_encode(t->model, text + begin, length, collect, &c);
-        c.skip_first = forced ? t->blank_id : -1;
-        begin += length;
-    }
+    if (t->memo)
+        encode_words(t, text, n, &c);
+    else
+        spm_encode(t->model, text, n, collect, &c);
     if (out->n > n_before) out->end[out->n - 1] = (int64_t)n; /* the blanks after the last word */
 }
 

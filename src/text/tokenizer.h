@@ -18,22 +18,22 @@ enum { TOKEN_PAD = 0, TOKEN_BOS = 1, TOKEN_EOS = 2, TOKEN_UNK = 3 };
 typedef enum tokenizer_kind { TOKENIZER_BPE, TOKENIZER_UNIGRAM } tokenizer_kind;
 
 typedef struct tokenizer_options {
-    tokenizer_kind kind;  /* default BPE */
-    int64_t vocab_size;   /* pieces, specials and 256 bytes included; 0: 10000 */
-    bool lower_case;      /* fold letters, as the origin does */
-    uint64_t seed;        /* chooses the sample of a text over sample_bytes */
-    int64_t sample_bytes; /* train on at most so much text; 0: 64 MB */
+    tokenizer_kind kind; /* default BPE */
+    int64_t vocab_size;  /* pieces, specials and 256 bytes included; 0: 10000 */
+    bool lower_case;     /* fold letters, as the origin does */
+    uint64_t seed;       /* chooses among rare words where they outgrow word_bytes */
+    int64_t word_bytes;  /* keep distinct words of at most so many bytes in memory; 0: 64 MB */
 } tokenizer_options;
 
-/* Where training text comes from: the next stretch of UTF-8 text (a line or a whole document;
- * long ones are cut at blanks, none is skipped). Borrowed until the next call; *more false at
- * the end. Malformed bytes are read as U+FFFD. */
+/* Where training text comes from: the next stretch of UTF-8 text (a line, a document), which
+ * ends where a word ends. Borrowed until the next call; *more false at the end. Malformed bytes
+ * are read as U+FFFD. */
 typedef status (*text_source)(void *arg, const char **text, size_t *n, bool *more);
 
-/* Trains on everything `next` gives, or on sample_bytes of it (lines chosen by a hash of seed
- * and line number), and writes the model durably to path. One thread: the same text gives the
- * same bytes. A vocabulary larger than the text allows is cut to the largest possible one,
- * with a warning. Memory: the sample, some ten times over for unigram.
+/* Trains on everything `next` gives and writes the model durably to path. All text counts, in
+ * one pass, and none is kept but its distinct words, with their counts; where those outgrow
+ * word_bytes, rare words are sampled. One thread: the same text gives the same bytes. A
+ * vocabulary larger than the text allows is cut to the largest possible one, with a warning.
  * ERR_ARG: vocab_size out of 300..1000000, or no text. */
 status tokenizer_train(const tokenizer_options *o, text_source next, void *arg, const char *path);
 
@@ -76,9 +76,9 @@ void tokens_reset(tokens *t); /* n = 0, memory kept */
 void tokens_clear(tokens *t); /* memory freed */
 void tokens_add(tokens *t, int32_t id, int64_t begin, int64_t end);
 
-/* Appends the pieces of text (no BOS or EOS; a blank text has none). Cost is linear: long
- * texts are encoded stretch by stretch, cut at blanks, where pieces end anyway (a stretch
- * without any blank is cut every 64 KiB). Malformed UTF-8 encodes as U+FFFD. Thread-safe. */
+/* Appends the pieces of text (no BOS or EOS; a blank text has none). Cost is linear: texts are
+ * encoded word by word, and words met before are remembered (a run of 64 KiB without a blank is
+ * cut). Malformed UTF-8 encodes as U+FFFD. Thread-safe. */
 void tokenizer_encode(const tokenizer *t, const char *text, size_t n, tokens *out);
 /* The ids alone, into the arena (or NULL and *n = 0 for a blank text). */
 int32_t *tokenizer_encode_ids(const tokenizer *t, const char *text, size_t n_bytes, arena *a,

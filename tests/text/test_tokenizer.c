@@ -7,6 +7,7 @@
 
 #include "cmocka_all.h"
 #include "temp.h"
+#include "text/spm_int.h"
 #include "util/hash.h"
 #include "util/json.h"
 #include "util/log.h"
@@ -184,23 +185,30 @@ static void no_line_is_skipped_however_long_or_odd(void **state) {
     buf_clear(&b);
 }
 
-static void a_sample_of_a_long_text_is_enough_and_repeatable(void **state) {
+static void too_many_words_are_sampled_repeatably(void **state) {
     (void)state;
-    tokenizer_options o = {.vocab_size = 350, .sample_bytes = 4000, .seed = 1};
-    const char *one = temp_path("s1.model"), *two = temp_path("s2.model"),
-               *other = temp_path("s3.model");
-    tokenizer *a, *b, *c;
-    assert_int_equal(train(&o, corpus.at, corpus.len, one), OK);
-    assert_int_equal(train(&o, corpus.at, corpus.len, two), OK);
-    o.seed = 2;
-    assert_int_equal(train(&o, corpus.at, corpus.len, other), OK);
-    assert_int_equal(
-        tokenizer_open(one, &a) || tokenizer_open(two, &b) || tokenizer_open(other, &c), OK);
-    assert_string_equal(tokenizer_hash(a), tokenizer_hash(b));
-    assert_string_not_equal(tokenizer_hash(a), tokenizer_hash(c));
-    tokenizer_close(a);
-    tokenizer_close(b);
-    tokenizer_close(c);
+    buf b = {0};
+    rng r = rng_new(3);
+    buf_add(&b, corpus.at, corpus.len);
+    for (int i = 0; i < 9000; i++) {
+        for (int j = 0; j < 6; j++) buf_putc(&b, (char)('a' + rng_below(&r, 20)));
+        buf_putc(&b, ' ');
+    }
+    tokenizer_options o = {.vocab_size = 450, .word_bytes = 4000, .seed = 1};
+    const char *paths[] = {temp_path("s1.model"), temp_path("s2.model"), temp_path("s3.model")};
+    char hash[3][41];
+    for (int i = 0; i < 3; i++) {
+        tokenizer *t;
+        if (i == 2) o.seed = 2;
+        assert_int_equal(train(&o, b.at, b.len, paths[i]), OK);
+        assert_int_equal(tokenizer_open(paths[i], &t), OK);
+        assert_int_not_equal(tokenizer_find(t, "\xe2\x96\x81the"), -1); /* the frequent ones stay */
+        strcpy(hash[i], tokenizer_hash(t));
+        tokenizer_close(t);
+    }
+    assert_string_equal(hash[0], hash[1]);
+    assert_string_not_equal(hash[0], hash[2]);
+    buf_clear(&b);
 }
 
 /* 3,000 characters once each must not push the words out of 500 pieces. */
@@ -327,6 +335,39 @@ static void long_texts_encode_as_their_lines_do(void **state) {
     assert_tiles(&whole, corpus.len);
     tokens_clear(&whole);
     tokens_clear(&parts);
+}
+
+static void add_piece(void *arg, int32_t id, int64_t begin, int64_t end) {
+    tokens_add(arg, id, begin, end);
+}
+
+/* Word by word gives what SentencePiece gives for the whole. */
+static void texts_encode_as_sentencepiece_encodes_them_whole(void **state) {
+    (void)state;
+    buf model = {0};
+    spm *m;
+    assert_int_equal(file_read(temp_path("ours.model"), 0, &model), OK);
+    assert_int_equal(spm_load(model.at, model.len, &m), OK);
+    const char *texts[] = {corpus.at,
+                           "",
+                           "a",
+                           "  lead and trail \n",
+                           "a\xc2\xa0"
+                           "b \xe3\x80\x80 c",
+                           "\xff\xfe \xe6\x97",
+                           "3.14 x\xe2\x96\x81y \xe2\x96\x81 z",
+                           "the the the"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        tokens whole = {0}, words = encoded(ours, texts[i]);
+        spm_encode(m, texts[i], strlen(texts[i]), add_piece, &whole);
+        assert_int_equal(words.n, whole.n);
+        if (whole.n) assert_memory_equal(words.id, whole.id, (size_t)whole.n * sizeof *whole.id);
+        for (int64_t k = 0; k + 1 < whole.n; k++) assert_true(words.end[k] == whole.end[k]);
+        tokens_clear(&whole);
+        tokens_clear(&words);
+    }
+    spm_free(m);
+    buf_clear(&model);
 }
 
 static void a_long_text_without_blanks_encodes_whole(void **state) {
@@ -538,7 +579,7 @@ int main(void) {
         cmocka_unit_test(a_too_large_vocabulary_becomes_the_largest_possible),
         cmocka_unit_test(no_text_is_an_error_that_says_what_to_do),
         cmocka_unit_test(no_line_is_skipped_however_long_or_odd),
-        cmocka_unit_test(a_sample_of_a_long_text_is_enough_and_repeatable),
+        cmocka_unit_test(too_many_words_are_sampled_repeatably),
         cmocka_unit_test(rare_characters_do_not_eat_the_vocabulary),
         cmocka_unit_test(lower_case_folds_letters_and_keeps_places),
         cmocka_unit_test(case_is_kept_and_blanks_collapse),
@@ -547,6 +588,7 @@ int main(void) {
         cmocka_unit_test(pieces_own_the_blanks_before_them),
         cmocka_unit_test(a_blank_text_has_no_pieces),
         cmocka_unit_test(long_texts_encode_as_their_lines_do),
+        cmocka_unit_test(texts_encode_as_sentencepiece_encodes_them_whole),
         cmocka_unit_test(a_long_text_without_blanks_encodes_whole),
         cmocka_unit_test(many_threads_encode_alike),
         cmocka_unit_test(a_stream_gives_only_whole_characters),
