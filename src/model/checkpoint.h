@@ -39,6 +39,7 @@ void checkpoint_clear(checkpoint *c);
 
 /* Loads and verifies: the file's sha1 must be its name (ERR_FORMAT: damaged, which file, how to go on). */
 status checkpoint_load(const char *home, const checkpoint *c, params *p);
+status checkpoint_verify(const char *home, const checkpoint *c); /* reads and hashes, loads nothing */
 status checkpoint_load_state(const char *home, const checkpoint *c, params *p, adamw *o, json_t **extra);
 
 /* Saves a set; meta's identifier and generation are filled in. extra: the trainer's RNG and position (JSON in the state file's metadata). */

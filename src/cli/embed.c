@@ -1,0 +1,121 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/opts.h"
+#include "rag/rag.h"
+#include "util/file.h"
+#include "util/stop.h"
+
+enum { BATCH = 256 };
+
+typedef struct embedding {
+    rag *r;
+    bool as_question, npy;
+    int64_t dim, n;
+    float *rows;
+    char *text[BATCH];
+    int n_texts;
+} embedding;
+
+static status flush(embedding *e) {
+    if (e->n_texts == 0) return OK;
+    TRY((status)rag_embed(e->r, (const char *const *)e->text, e->n_texts, e->as_question, e->rows));
+    for (int i = 0; i < e->n_texts; i++) {
+        const float *v = e->rows + i * e->dim;
+        if (e->npy)
+            fwrite(v, sizeof *v, (size_t)e->dim, stdout);
+        else
+            for (int64_t j = 0; j < e->dim; j++)
+                printf("%s%.9g%s", j ? ", " : "[", (double)v[j], j + 1 == e->dim ? "]\n" : "");
+        free(e->text[i]);
+    }
+    e->n += e->n_texts;
+    e->n_texts = 0;
+    if (ferror(stdout)) FAIL(ERR_IO, "standard output cannot be written");
+    return OK;
+}
+
+/* The header of a .npy file (version 1.0): 128 bytes, so that the count can be written last. */
+static void npy_header(int64_t n, int64_t dim) {
+    char text[118];
+    int used = snprintf(text, sizeof text,
+                        "{'descr': '<f4', 'fortran_order': False, 'shape': (%ld, %ld), }", (long)n,
+                        (long)dim);
+    memset(text + used, ' ', sizeof text - (size_t)used);
+    text[117] = '\n';
+    fwrite("\x93NUMPY\x01\x00\x76\x00", 1, 10, stdout);
+    fwrite(text, 1, sizeof text, stdout);
+}
+
+static status run(embedding *e, const char *path) {
+    TRY((status)rag_embedding_dim(e->r, &e->dim));
+    e->rows = malloc((size_t)(BATCH * e->dim) * sizeof *e->rows);
+    reader *r = NULL;
+    TRY(reader_open(path, &r));
+    if (e->npy) npy_header(0, e->dim);
+    buf line = {0};
+    bool more = true;
+    status st = OK;
+    while (!st && more) {
+        st = reader_line(r, &line, &more);
+        if (st || !more) break;
+        e->text[e->n_texts++] = xstrndup(line.at ? line.at : "", line.len);
+        if (e->n_texts == BATCH) st = flush(e);
+        if (!st && stop_requested())
+            st = err_set(ERR_STOPPED, __FILE__, __LINE__, "stopped after %ld lines", (long)e->n);
+    }
+    if (!st) st = flush(e);
+    for (int i = 0; i < e->n_texts; i++) free(e->text[i]);
+    if (!st && e->npy && fseek(stdout, 0, SEEK_SET) == 0)
+        npy_header(e->n, e->dim);
+    else if (!st && e->npy)
+        st = err_set(ERR_ARG, __FILE__, __LINE__,
+                     "--format npy needs standard output to be a file, because the count of rows "
+                     "is written last: add `> vectors.npy`");
+    buf_clear(&line);
+    reader_close(r);
+    return st;
+}
+
+int cmd_embed(int argc, char **argv) {
+    int as, format;
+    const char *identifier = NULL;
+    opt table[] = {
+        {.name = "as",
+         .kind = OPT_CHOICE,
+         .to = &as,
+         .standard = "passage",
+         .value = "passage|question",
+         .help = "which side of the retriever"},
+        {.name = "format",
+         .kind = OPT_CHOICE,
+         .to = &format,
+         .standard = "json",
+         .value = "json|npy",
+         .help = "one JSON array a line, or one .npy file (f32)"},
+        {.name = "identifier",
+         .kind = OPT_TEXT,
+         .to = &identifier,
+         .value = "SHA1",
+         .help = "the retriever to use; default: the best on dev"},
+    };
+    opts o = {.command = "embed",
+              .arguments = "[FILE]",
+              .about = "Turns texts into vectors: one text a line in, one vector a line out. "
+                       "Without FILE: standard input.",
+              .min_args = 0,
+              .max_args = 1,
+              .shared = OPTS_HOME | OPTS_THREADS,
+              OPTS_TABLE(table)};
+    int code = opts_parse(&o, argc, argv);
+    if (code >= 0) return code;
+    embedding e = {.as_question = as == 1, .npy = format == 1};
+    status st = (status)rag_open(o.home, &(rag_options){.retriever = identifier}, &e.r);
+    if (!st) st = run(&e, o.n_args ? o.args[0] : "-");
+    free(e.rows);
+    rag_close(e.r);
+    return cli_exit(st);
+}

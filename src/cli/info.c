@@ -1,0 +1,141 @@
+#include "cli/cli.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/opts.h"
+#include "rag/rag_int.h"
+
+/* What does not match what it was made from, and the command that repairs it. */
+static void add_stale(json_t *stale, const char *what, char *command) {
+    json_array_append_new(stale, json_pack("{s:s, s:s}", "what", what, "command", command));
+    free(command);
+}
+
+static json_t *checkpoint_json(const checkpoint *c) {
+    json_t *dev = json_object_get(c->meta, "dev");
+    return json_pack("{s:s, s:s, s:I, s:O, s:b, s:b, s:b}", "identifier", c->identifier, "type",
+                     c->type, "step", (json_int_t)c->step, "dev", dev ? dev : json_null(), "newest",
+                     c->is_newest, "best", c->is_best, "finished", c->finished);
+}
+
+static status add_checkpoints(rag *r, json_t *out, json_t *stale) {
+    checkpoint_list list;
+    TRY(checkpoint_scan(r->home, NULL, &list));
+    for (int64_t i = 0; i < list.n; i++) {
+        const checkpoint *c = &list.at[i];
+        const char *of = json_str(json_object_get(c->meta, "hashes"), "tokenizer", "");
+        json_array_append_new(out, checkpoint_json(c));
+        if (c->is_newest && r->t && *of && strcmp(of, tokenizer_hash(r->t)))
+            add_stale(stale, c->type,
+                      xasprintf("raglan train %s --new_model --save_dir %s", c->type, r->home));
+        else if (c->is_newest && !c->finished)
+            add_stale(stale, c->type, xasprintf("raglan train %s --save_dir %s", c->type, r->home));
+    }
+    checkpoint_list_clear(&list);
+    return OK;
+}
+
+static int64_t passages_in(const manifest_segment *s, int n) {
+    int64_t sum = 0;
+    for (int i = 0; i < n; i++) sum += s[i].n;
+    return sum;
+}
+
+static status add_index(rag *r, const store_counts *n, json_t **out, json_t *stale) {
+    char *folder = rag_path(r, "index");
+    manifest m;
+    status st = manifest_read(folder, &m);
+    free(folder);
+    if (st) return st;
+    int64_t words = passages_in(m.lexical, m.n_lexical),
+            vectors = passages_in(m.vectors, m.n_vectors);
+    *out = json_pack("{s:I, s:I, s:I, s:I, s:s, s:I, s:f, s:f, s:b}", "generation",
+                     (json_int_t)m.generation, "lexical", (json_int_t)words, "vectors",
+                     (json_int_t)vectors, "deleted", (json_int_t)m.n_deleted, "retriever",
+                     m.key.model, "dim", (json_int_t)m.key.dim, "dense_weight", m.fuse.lambda,
+                     "neighbour_share", m.fuse.share, "tuned", m.is_tuned);
+    checkpoint best = {0};
+    st = checkpoint_find(r->home, "retriever", NULL, CHECKPOINT_BEST, &best);
+    bool behind = n->stale > 0 || words - m.n_deleted < n->passages ||
+                  (best.identifier[0] && strcmp(best.identifier, m.key.model));
+    if (!st && behind && n->documents > 0)
+        add_stale(stale, "index", xasprintf("raglan index --save_dir %s", r->home));
+    checkpoint_clear(&best);
+    manifest_clear(&m);
+    return st;
+}
+
+static status gather(rag *r, json_t **out) {
+    store_counts n;
+    TRY(store_count(r->s, &n));
+    if (rag_need_tokenizer(r)) err_clear(); /* none yet: null below */
+    json_t *checkpoints = json_array(), *stale = json_array(), *index = NULL;
+    status st = add_checkpoints(r, checkpoints, stale);
+    if (!st) st = add_index(r, &n, &index, stale);
+    json_t *tokenizer = r->t ? json_pack("{s:s, s:I}", "hash", tokenizer_hash(r->t), "vocab_size",
+                                         (json_int_t)tokenizer_size(r->t))
+                             : json_null();
+    *out =
+        json_pack("{s:I, s:I, s:{s:I, s:I, s:I}, s:s, s:o, s:o, s:o, s:o}", "documents",
+                  (json_int_t)n.documents, "passages", (json_int_t)n.passages, "questions", "train",
+                  (json_int_t)n.served[SPLIT_TRAIN], "dev", (json_int_t)n.served[SPLIT_DEV], "test",
+                  (json_int_t)n.served[SPLIT_TEST], "cut", store_cut(r->s), "tokenizer", tokenizer,
+                  "checkpoints", checkpoints, "index", index ? index : json_null(), "stale", stale);
+    return st;
+}
+
+static void print(const char *home, const json_t *j) {
+    const json_t *q = json_object_get(j, "questions"), *t = json_object_get(j, "tokenizer"),
+                 *index = json_object_get(j, "index");
+    printf("home         %s\n", home);
+    printf("documents    %" PRId64 ", cut into %" PRId64 " passages\n", json_int(j, "documents", 0),
+           json_int(j, "passages", 0));
+    printf("questions    train %" PRId64 ", dev %" PRId64 ", test %" PRId64 "\n",
+           json_int(q, "train", 0), json_int(q, "dev", 0), json_int(q, "test", 0));
+    if (json_is_object(t))
+        printf("tokenizer    %.12s, %" PRId64 " pieces\n", json_str(t, "hash", ""),
+               json_int(t, "vocab_size", 0));
+    else
+        printf("tokenizer    none yet\n");
+    size_t i;
+    json_t *c;
+    json_array_foreach(json_object_get(j, "checkpoints"), i, c) {
+        char *dev = json_line(json_object_get(c, "dev"));
+        printf("%-12s %.12s, step %" PRId64 "%s%s%s, dev %s\n", json_str(c, "type", ""),
+               json_str(c, "identifier", ""), json_int(c, "step", 0),
+               json_flag(c, "finished", false) ? "" : ", unfinished",
+               json_flag(c, "newest", false) ? ", newest" : "",
+               json_flag(c, "best", false) ? ", best" : "", dev);
+        free(dev);
+    }
+    printf("index        %" PRId64 " passages by words, %" PRId64 " by vectors\n",
+           json_int(index, "lexical", 0), json_int(index, "vectors", 0));
+    json_array_foreach(json_object_get(j, "stale"), i, c) printf(
+        "to do        %s is behind: %s\n", json_str(c, "what", ""), json_str(c, "command", ""));
+}
+
+int cmd_info(int argc, char **argv) {
+    opts o = {.command = "info",
+              .about =
+                  "Says what the collection holds, what was trained on it, and what is behind.",
+              .shared = OPTS_HOME | OPTS_JSON};
+    int code = opts_parse(&o, argc, argv);
+    if (code >= 0) return code;
+    rag *r = NULL;
+    json_t *j = NULL;
+    status st = (status)rag_open(o.home, NULL, &r);
+    if (!st) st = gather(r, &j);
+    if (!st && o.json) {
+        char *line = json_line(j);
+        puts(line);
+        free(line);
+    } else if (!st)
+        print(o.home, j);
+    json_decref(j);
+    rag_close(r);
+    return cli_exit(st);
+}
