@@ -4,9 +4,9 @@
 
 #include <pthread.h>
 
-void finish_avx512(int64_t rows, int64_t cols, float *c, int64_t ldc, const float *bias,
-                   activation act) {
-    finish(rows, cols, c, ldc, bias, act);
+void finish_avx512(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
+                   int64_t ldc, bool add, const float *bias, activation act) {
+    finish(rows, cols, sums, lds, c, ldc, add, bias, act);
 }
 
 static const gemm_kind gemm_avx512 = {.mr = LINES,

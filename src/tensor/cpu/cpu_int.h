@@ -43,9 +43,9 @@ typedef struct gemm_kind {
     /* c [rows <= mr, cols <= nr] = (or, with add, +=) the product of one panel of each. */
     void (*kernel)(int64_t k, const char *a, const char *b, int64_t rows, int64_t cols, float *c,
                    int64_t ldc, bool add);
-    /* c = act(c + bias), in place; bias NULL: none. */
-    void (*finish)(int64_t rows, int64_t cols, float *c, int64_t ldc, const float *bias,
-                   activation act);
+    /* c = act(sums + bias), with add: act(c + sums + bias). sums [rows, lds]; bias NULL: none. */
+    void (*finish)(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
+                   int64_t ldc, bool add, const float *bias, activation act);
 } gemm_kind;
 
 /* ---- attention (attention.c), from a family's product and its functions of one row ---- */
@@ -64,8 +64,8 @@ void attention_backward(const gemm_kind *g, const row_kind *r, const attention *
 /* Parts of a family that a higher one takes over. */
 extern const row_kind rows_avx512;
 extern const gemm_kind gemm_bf16;
-void finish_avx512(int64_t rows, int64_t cols, float *c, int64_t ldc, const float *bias,
-                   activation act);
+void finish_avx512(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
+                   int64_t ldc, bool add, const float *bias, activation act);
 
 /* k rounded up to whole steps. */
 int64_t gemm_k_padded(const gemm_kind *g, int64_t k);

@@ -22,14 +22,16 @@
 #include "util/par.h"
 
 enum {
-    KC_BYTES = 1024,     /* of k in one pass, packed: 512 bf16 or 256 f32 */
-    MC = 256,            /* most rows of a task */
+    KC_CACHED = 2048, /* bytes of k in one pass, packed, where b's panels are there ... */
+    KC_FRESH = 1024,  /* ... and where they are made on the way and c is the result of long sums */
+    MC = 256,         /* most rows of a task */
     B_BYTES = 512 << 10, /* of op(b) panels that share L2 with the rest */
-    KL_BYTES = 2 << 20,  /* of op(b) packed at a time when it is not cached */
+    KL_BYTES = 1 << 20,  /* of op(b) packed at a time when it is not cached */
     PACK_LINES = 256,    /* a task of parallel packing: lines ... */
     PACK_K = 256,        /* ... by k */
     TASK_FLOP = 1 << 21, /* a smaller task costs more to hand out than it gains */
     TASKS_A_THREAD = 4,
+    BLOCK_MAX = 32 * 32, /* mr * nr of any family */
 };
 
 static int64_t least(int64_t a, int64_t b) {
@@ -105,11 +107,27 @@ void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char 
 typedef struct product {
     const gemm_kind *g;
     const matmul *mm;
-    const char *b; /* panels of k0..k0+k-1 */
-    int64_t k0, k;
+    const char *b;      /* panels of k0..k0+k-1 */
+    int64_t k0, k, kc;  /* this range of k, and how much of it in one pass */
     int64_t rows, cols; /* of one task: whole panels */
     int64_t col_cuts;
 } product;
+
+/* A block whose sums are complete but for bias and activation. The kernel leaves it in a small
+ * buffer, which, unlike 32 rows of a wide c, stays in L1; it is finished after the next kernel
+ * has been issued, when its stores have reached the cache. */
+typedef struct finishing {
+    int64_t rows, cols; /* cols 0: nothing waits */
+    float *c;
+    int64_t j;
+    const float *sums; /* [rows, nr] */
+    bool add;          /* to what earlier passes left in c */
+} finishing;
+
+static void finish(const gemm_kind *g, const matmul *mm, const finishing *f) {
+    const float *bias = mm->bias ? mm->bias + f->j : NULL;
+    if (f->cols) g->finish(f->rows, f->cols, f->sums, g->nr, f->c, mm->ldc, f->add, bias, mm->act);
+}
 
 /* Rows i0.., columns j0.. of c over k..k+kc-1 of this product's range: a is packed, b's panels
  * are long (the whole range). */
@@ -119,22 +137,30 @@ static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_
     const matmul *mm = p->mm;
     int64_t a_step = a_panel_bytes(g, kc), b_step = b_panel_bytes(g, p->k);
     bool add = mm->accumulate || p->k0 + k > 0, last = p->k0 + k + kc == mm->k;
-    bool finish = last && (mm->bias || mm->act != ACT_NONE);
-    int64_t nc = most(g->nr, B_BYTES / most(1, gemm_k_padded(g, kc) * g->elem) / g->nr * g->nr);
-    for (int64_t jc = j0; jc < j0 + n; jc += nc) {
+    bool finishes = last && (mm->bias || mm->act != ACT_NONE);
+    _Alignas(64) float sums[2][BLOCK_MAX];
+    finishing waits = {.cols = 0};
+    int64_t nc = most(g->nr, B_BYTES / (gemm_k_padded(g, kc) * g->elem) / g->nr * g->nr);
+    for (int64_t jc = j0, turn = 0; jc < j0 + n; jc += nc) {
         int64_t end = least(jc + nc, j0 + n);
         for (int64_t i = 0; i < m; i += g->mr) {
-            int64_t rows = least(g->mr, m - i);
             for (int64_t j = jc; j < end; j += g->nr) {
-                int64_t cols = least(g->nr, end - j);
+                int64_t rows = least(g->mr, m - i), cols = least(g->nr, end - j);
                 float *c = mm->c + (i0 + i) * mm->ldc + j;
-                const char *b = p->b + j / g->nr * b_step + k * g->nr * g->elem;
-                g->kernel(kc, a + i / g->mr * a_step, b, rows, cols, c, mm->ldc, add);
-                if (finish)
-                    g->finish(rows, cols, c, mm->ldc, mm->bias ? mm->bias + j : NULL, mm->act);
+                const char *a_at = a + i / g->mr * a_step;
+                const char *b_at = p->b + j / g->nr * b_step + k * g->nr * g->elem;
+                if (!finishes) {
+                    g->kernel(kc, a_at, b_at, rows, cols, c, mm->ldc, add);
+                    continue;
+                }
+                float *to = sums[turn ^= 1];
+                g->kernel(kc, a_at, b_at, rows, cols, to, g->nr, false);
+                finish(g, mm, &waits);
+                waits = (finishing){rows, cols, c, j, to, add};
             }
         }
     }
+    finish(g, mm, &waits);
 }
 
 static void product_task(void *arg, int64_t i, int worker) {
@@ -144,11 +170,10 @@ static void product_task(void *arg, int64_t i, int worker) {
     const matmul *mm = p->mm;
     int64_t i0 = i / p->col_cuts * p->rows, j0 = i % p->col_cuts * p->cols;
     int64_t m = least(p->rows, mm->m - i0), n = least(p->cols, mm->n - j0);
-    int64_t kc_max = KC_BYTES / g->elem;
-    char *a = scratch_take(SCRATCH_A, gemm_a_bytes(g, m, least(kc_max, p->k)));
+    char *a = scratch_take(SCRATCH_A, gemm_a_bytes(g, m, least(p->kc, p->k)));
     int64_t k = 0;
     do {
-        int64_t kc = least(kc_max, p->k - k), at = p->k0 + k;
+        int64_t kc = least(p->kc, p->k - k), at = p->k0 + k;
         const float *from = mm->a + (mm->a_t ? at * mm->lda + i0 : i0 * mm->lda + at);
         g->pack_a(m, kc, from, mm->lda, !mm->a_t, a, a_panel_bytes(g, kc));
         multiply(p, i0, m, j0, n, k, kc, a);
@@ -176,11 +201,13 @@ void gemm_run(const gemm_kind *g, const matmul *mm) {
     product p = {.g = g, .mm = mm, .k = mm->k};
     if (mm->packs) {
         p.b = pack_get(mm->packs, g, mm);
+        p.kc = KC_CACHED / g->elem;
         run_tasks(&p);
         return;
     }
-    int64_t kc = KC_BYTES / g->elem, line_bytes = round_up(mm->n, g->nr) * g->elem;
-    int64_t kl = round_up(most(kc, KL_BYTES / line_bytes), kc);
+    p.kc = KC_FRESH / g->elem;
+    int64_t line_bytes = round_up(mm->n, g->nr) * g->elem;
+    int64_t kl = round_up(most(p.kc, KL_BYTES / line_bytes), p.kc);
     char *panels = scratch_take(SCRATCH_B, gemm_b_bytes(g, least(kl, mm->k), mm->n));
     p.b = panels;
     do {

@@ -142,15 +142,13 @@ static void activate_back(int64_t n, activation act, const float *x, const float
     par_range(n, GRAIN, activate_back_piece, &s);
 }
 
-/* gemm_kind.finish: c = act(c + bias). */
-static void finish(int64_t rows, int64_t cols, float *c, int64_t ldc, const float *bias,
-                   activation act) {
-    for (int64_t r = 0; r < rows; r++, c += ldc) {
+/* gemm_kind.finish: c = act(sums + bias), with add: act(c + sums + bias). */
+static void finish(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
+                   int64_t ldc, bool add, const float *bias, activation act) {
+    for (int64_t r = 0; r < rows; r++, c += ldc, sums += lds) {
 #define CALL(act)                                                                                  \
-    if (bias)                                                                                      \
-        EACH(cols, STORE(c, act_value(act, LOAD(c) + LOAD(bias))););                               \
-    else                                                                                           \
-        EACH(cols, STORE(c, act_value(act, LOAD(c)));)
+    EACH(cols, vf x = LOAD(sums); if (bias) x += LOAD(bias); if (add) x += LOAD(c);                \
+         STORE(c, act_value(act, x));)
         FOR_ACTIVATION(act, CALL)
 #undef CALL
     }
