@@ -12,10 +12,13 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define PROBE_SHARE   .04 /* of the budget, for trying out */
 #define PROBE_ROUNDS  4
 #define EVAL_SHARE    .15  /* of the budget at most, for evaluations */
+#define EVALS_LEAST   4    /* so many at least, where EVAL_SHARE allows */
 #define PROVISIONAL   1000 /* steps, where no number was given: only shares of it matter */
 #define RESERVE_SHARE .02  /* for what comes after the last step */
 
@@ -98,7 +101,9 @@ static void choose(run *r) {
     double evaluations = fmax(1, aside > 0 ? floor(EVAL_SHARE * left / aside) : 1e9);
     double most = fmax(1, (left - aside) / step);
     int64_t least_interval = (int64_t)ceil(most / evaluations);
-    if (r->o.steps_per_eval < least_interval) r->o.steps_per_eval = least_interval;
+    int64_t interval = (int64_t)ceil(most / EVALS_LEAST);
+    if (r->o.steps_per_eval > 0 && r->o.steps_per_eval < interval) interval = r->o.steps_per_eval;
+    r->o.steps_per_eval = interval > least_interval ? interval : least_interval;
     double each = step + aside / (double)r->o.steps_per_eval;
     r->total = (int64_t)fmax(1, floor((left - aside) / each));
 }
@@ -111,6 +116,38 @@ static void shorten(run *r) {
     r->total = r->step + (int64_t)((double)(r->total - r->step) * share);
     r->o.lr.total = r->total;
 }
+
+/* ---- saying it ---- */
+
+static bool is_word(const char *at, size_t n, const char *word) {
+    if (n != strlen(word)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (at[i] != word[i] && !(at[i] == '-' && word[i] == '_')) return false;
+    return true;
+}
+
+char *fit_command(const run *r) {
+    static const char *const replaced[] = {"--minutes", "--num_iters", "--steps_per_eval"};
+    buf b = {0};
+    bool skip = false, after_train = false;
+    for (const char *at = r->o.command ? r->o.command : "raglan train all"; *at;) {
+        size_t n = strcspn(at, " "), name = strcspn(at, " =");
+        bool ours = false;
+        for (int i = 0; i < 3; i++) ours |= is_word(at, name, replaced[i]);
+        if (after_train && is_word(at, n, "all"))
+            buf_printf(&b, " %s", r->t->type);
+        else if (!skip && !ours)
+            buf_printf(&b, "%s%.*s", b.len ? " " : "", (int)n, at);
+        skip = ours && name == n; /* the value is the next word */
+        after_train = is_word(at, n, "train");
+        at += n + strspn(at + n, " ");
+    }
+    buf_printf(&b, " --num_iters %" PRId64 " --steps_per_eval %" PRId64, r->total,
+               r->o.steps_per_eval);
+    return buf_steal(&b);
+}
+
+/* ---- the fit ---- */
 
 static status measure(run *r) {
     TRY(probe_all(r));
@@ -144,11 +181,12 @@ status fit_run(run *r) {
         choose(r);
     else
         shorten(r);
+    char *command = fit_command(r);
     log_info("%" PRId64 " steps fit %.3g minutes (%.3g s a step, %.3g s an evaluation); the same "
-             "again: %s --num_iters %" PRId64 " --steps_per_eval %" PRId64,
+             "again: %s",
              r->total - r->step, r->o.minutes,
-             steps_s(r, r->step) / (double)(r->total - r->step + 1), f->eval_s,
-             r->o.command ? r->o.command : "raglan train", r->total, r->o.steps_per_eval);
+             steps_s(r, r->step) / (double)(r->total - r->step + 1), f->eval_s, command);
+    free(command);
     return OK;
 }
 

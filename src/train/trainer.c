@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NOT_FINITE_MOST 10 /* steps in a row without a finite loss end the run */
@@ -128,11 +129,10 @@ static status loop(run *r) {
 static void say_end(const run *r, int64_t fitted) {
     log_info("%s: %" PRId64 " steps done in %.0f s, checkpoint %.12s", r->t->type,
              r->step - r->first_step, now_s() - r->begun_s, r->identifier);
-    if (r->o.minutes > 0 && r->total != fitted)
-        log_info("the clock allowed %" PRId64 " steps: %s --num_iters %" PRId64
-                 " --steps_per_eval %" PRId64,
-                 r->total, r->o.command ? r->o.command : "raglan train", r->total,
-                 r->o.steps_per_eval);
+    if (r->o.minutes <= 0 || r->total == fitted) return;
+    char *command = fit_command(r);
+    log_info("the clock allowed %" PRId64 " steps: %s", r->total, command);
+    free(command);
 }
 
 static status carry_out(run *r) {

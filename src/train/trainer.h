@@ -55,7 +55,7 @@ typedef struct train_options {
     uint64_t seed;
     schedule lr;                   /* total is filled in by the trainer */
     adamw optimizer;
-    const char *command;           /* how to say the repeat: "raglan train retriever --save_dir x" */
+    const char *command;           /* as it was typed, for the one that repeats it: --minutes becomes --num_iters, "train all" this type */
     json_t *run;                   /* every setting of the caller, kept in the metadata; borrowed, may be NULL */
 } train_options;
 

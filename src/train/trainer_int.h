@@ -68,6 +68,8 @@ json_t *run_meta(const run *r, bool finished); /* the checkpoint's metadata; cal
 status fit_run(run *r);
 /* Lowers total when the clock would run out; called after each step. */
 void fit_watch(run *r);
+/* The command given, with the total as --num_iters in the place of --minutes; caller frees. */
+char *fit_command(const run *r);
 double fit_left_s(const run *r); /* expected seconds to the end; NaN without --minutes */
 
 /* ---- report.c ---- */
