@@ -32,9 +32,9 @@ typedef status (*text_source)(void *arg, const char **text, size_t *n, bool *mor
 
 /* Trains on everything `next` gives and writes the model durably to path. All text counts, in
  * one pass, and none is kept but its distinct words, with their counts; where those outgrow
- * word_bytes, rare words are sampled. One thread: the same text gives the same bytes. A
- * vocabulary larger than the text allows is cut to the largest possible one, with a warning.
- * ERR_ARG: vocab_size out of 300..1000000, or no text. */
+ * word_bytes, rare words are sampled, and of more than 200,000 the rarest are left out. One thread:
+ * the same text gives the same bytes. A vocabulary larger than the text allows is cut to the
+ * largest possible one, with a warning. ERR_ARG: vocab_size out of 300..1000000, or no text. */
 status tokenizer_train(const tokenizer_options *o, text_source next, void *arg, const char *path);
 
 /* Opens a .model (ours or another's). ERR_STATE when absent (names the command that trains
