@@ -25,6 +25,8 @@ enum {
 };
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef float lanes_8 __attribute__((vector_size(8 * sizeof(float))));
+typedef float lanes_4 __attribute__((vector_size(4 * sizeof(float))));
 
 typedef struct part {
     vectors v;
@@ -45,6 +47,19 @@ struct flat {
 #define FOR_EACH_CPU
 #endif
 
+/* Adds the lanes pairwise: the upper half to the lower, until one is left. */
+static inline __attribute__((always_inline)) float sum_of(const lanes *sum) {
+    lanes_8 a, b;
+    lanes_4 c, d;
+    memcpy(&a, sum, sizeof a);
+    memcpy(&b, (const char *)sum + sizeof a, sizeof b);
+    a += b;
+    memcpy(&c, &a, sizeof c);
+    memcpy(&d, (const char *)&a + sizeof c, sizeof d);
+    c += d;
+    return (c[0] + c[2]) + (c[1] + c[3]);
+}
+
 /* Scores of n rows with one query: out[i] = sum over d of q[d] * rows[i, d]. dim >= 1. */
 FOR_EACH_CPU static void dot_1(const float *q, const float *rows, int64_t n, int64_t dim,
                                float *out) {
@@ -58,9 +73,7 @@ FOR_EACH_CPU static void dot_1(const float *q, const float *rows, int64_t n, int
             sum += a * b;
         }
         for (int64_t d = whole; d < dim; d++) sum[d - whole] += q[d] * row[d];
-        for (int half = LANES / 2; half > 0; half /= 2)
-            for (int l = 0; l < half; l++) sum[l] += sum[l + half];
-        out[i] = sum[0];
+        out[i] = sum_of(&sum);
     }
 }
 
@@ -73,16 +86,16 @@ FOR_EACH_CPU static void dot_tile(const float *q, const float *rows, int64_t n, 
         lanes sum[TILE] = {{0}}, a, b;
         for (int64_t d = 0; d < whole; d += LANES) {
             memcpy(&b, row + d, sizeof b);
+#pragma GCC unroll 4 /* keeps the sums in registers */
             for (int t = 0; t < TILE; t++) {
                 memcpy(&a, q + t * dim + d, sizeof a);
                 sum[t] += a * b;
             }
         }
+#pragma GCC unroll 4
         for (int t = 0; t < TILE; t++) {
             for (int64_t d = whole; d < dim; d++) sum[t][d - whole] += q[t * dim + d] * row[d];
-            for (int half = LANES / 2; half > 0; half /= 2)
-                for (int l = 0; l < half; l++) sum[t][l] += sum[t][l + half];
-            out[t * n + i] = sum[t][0];
+            out[t * n + i] = sum_of(&sum[t]);
         }
     }
 }
@@ -169,8 +182,10 @@ typedef struct sweep {
 
 static void keep_best(const sweep *s, const part *p, int64_t first, int64_t n, const float *scores,
                       topk *best) {
-    for (int64_t i = 0; i < n; i++) {
-        if (topk_refuses(best, scores[i]) || is_gone(p, first + i)) continue;
+    for (int64_t i = 0;; i++) {
+        i = scores_next(scores, i, n, topk_bound(best));
+        if (i == n) return;
+        if (is_gone(p, first + i)) continue;
         int64_t id = p->v.ids[first + i];
         if (s->filter.fn && !s->filter.fn(s->filter.arg, id)) continue;
         topk_add(best, (hit){id, scores[i]});

@@ -47,6 +47,16 @@ void hits_sort(hit *hits, int64_t n) {
     if (n > 1) qsort(hits, (size_t)n, sizeof *hits, compare_hits);
 }
 
+int64_t scores_next(const float *scores, int64_t i, int64_t n, float bound) {
+    for (; i + 16 <= n; i += 16) {
+        int any = 0;
+        for (int j = 0; j < 16; j++) any |= scores[i + j] >= bound;
+        if (any) break;
+    }
+    while (i < n && !(scores[i] >= bound)) i++;
+    return i;
+}
+
 void topk_sort(topk *t) {
     hits_sort(t->at, t->n);
 }

@@ -22,10 +22,12 @@ typedef struct topk {
     int64_t n, k;
 } topk;
 void topk_add(topk *t, hit h);
-/* Would this score be refused whatever its id? A cheap test before looking up an id. */
-static inline bool topk_refuses(const topk *t, float score) {
-    return t->n == t->k && !(score >= t->at[0].score);
+/* What a score must reach to have a chance: a cheap test before looking up an id. */
+static inline float topk_bound(const topk *t) {
+    return t->n == t->k && t->k > 0 ? t->at[0].score : -__builtin_inff();
 }
+/* First of scores[i..n) that is at least bound, or n; sixteen at a time. */
+int64_t scores_next(const float *scores, int64_t i, int64_t n, float bound);
 void topk_sort(topk *t); /* best first; the heap is used up */
 void hits_sort(hit *hits, int64_t n);
 

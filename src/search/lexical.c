@@ -322,22 +322,11 @@ static status add_term_to(const part *p, const query *q, const term_view *v, flo
 
 /* ---- search ---- */
 
-/* First of the sums from d on that is at least `bound`, or n; sixteen at a time. */
-static int64_t next_sum(const float *sums, int64_t d, int64_t n, float bound) {
-    for (; d + 16 <= n; d += 16) {
-        int any = 0;
-        for (int j = 0; j < 16; j++) any |= sums[d + j] >= bound;
-        if (any) break;
-    }
-    while (d < n && !(sums[d] >= bound)) d++;
-    return d;
-}
-
 /* Adds the passages that have a sum to the best k. */
 static void collect(const part *p, const float *sums, hit_filter filter, topk *best) {
     for (int64_t d = 0;; d++) {
-        float bound = best->n == best->k ? best->at[0].score : FLT_MIN;
-        d = next_sum(sums, d, p->s.n, bound);
+        float bound = topk_bound(best);
+        d = scores_next(sums, d, p->s.n, bound > FLT_MIN ? bound : FLT_MIN);
         if (d == p->s.n) return;
         if (is_gone(p, d) || (filter.fn && !filter.fn(filter.arg, p->s.ids[d]))) continue;
         topk_add(best, (hit){p->s.ids[d], sums[d]});
@@ -386,8 +375,8 @@ static bool find_candidates(pass *x, uint32_t t, float score) {
     if (!(bound > 0)) return false; /* an untouched passage could still win */
     int64_t n = x->p->s.n;
     x->n_targets = 0;
-    for (int64_t d = next_sum(x->sums, 0, n, bound); d < n;
-         d = next_sum(x->sums, d + 1, n, bound)) {
+    for (int64_t d = scores_next(x->sums, 0, n, bound); d < n;
+         d = scores_next(x->sums, d + 1, n, bound)) {
         if (x->n_targets == n / BLOCK / 2) return false;
         GROW(x->targets, x->n_targets, x->cap_targets);
         x->targets[x->n_targets++] = (target){d, d};
