@@ -24,15 +24,15 @@
 
 /* Wall-clock seconds of a step at `step`; leaves parameters, moments and state as they were. */
 static status probe(run *r, int64_t step, double *seconds) {
-    double begun = now_s();
+    r->step_begun_s = now_s();
     rng mine = rng_new(rng_hash(r->o.seed, (uint64_t)step));
-    step_result s = {0};
+    step_result s = {.run = r};
     status st = r->t->step(r->t->self, step, r->total, &mine, &s);
     params_zero_grad(r->t->p);
     if (st) return st;
     adamw still = {.lr = 0, .beta1 = 1, .beta2 = 1, .eps = 1};
     adamw_step(&still, r->t->p, r->be);
-    *seconds = now_s() - begun;
+    *seconds = now_s() - r->step_begun_s;
     return stop_requested() ? ERR_STOPPED : OK;
 }
 

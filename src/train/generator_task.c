@@ -176,6 +176,7 @@ static status task_step(void *self, int64_t step, int64_t total, rng *r, step_re
         graph_backward(k->g, loss, share);
         out->loss += share * loss->v[0];
         out->tokens += b.n_rows + b.n_out;
+        TRY(train_pulse(out, (double)j / (double)n));
     }
     return OK;
 }

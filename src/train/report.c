@@ -166,7 +166,17 @@ static void print_line(run *r) {
         fprintf(r->log, "\t%.6g\t%.6g\t\n", rate, tokens);
         end_row(r);
     }
-    *w = (window){.begun_s = now_s()};
+    *w = (window){.begun_s = now_s(), .pulse_s = w->pulse_s};
+}
+
+void report_pulse(run *r, const step_result *s, double share) {
+    double now = now_s(), passed = fmax(now - r->step_begun_s, 1e-9);
+    if (now - fmax(r->step_begun_s, r->w.pulse_s) < SILENCE_S) return;
+    r->w.pulse_s = now;
+    log_info("Iter %" PRId64 ": Train loss %.3f, It/sec %.5f, tokens/s %.0f: %.0f%% of the next "
+             "step",
+             shown_step(r), s->loss / share, share / passed, (double)s->tokens / passed,
+             100 * share);
 }
 
 void report_step(run *r, const step_result *s, double norm, double seconds) {

@@ -15,13 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOT_FINITE_MOST 10 /* steps in a row without a finite loss end the run */
+#define NOT_FINITE_MOST  10 /* steps in a row without a finite loss end the run */
+#define STEP_REST_MOST_S 10 /* a stop waits so long for a step made of parts */
 
 /* One step. Afterwards r->step counts it, whether or not it taught anything. */
 static status take_step(run *r) {
-    double begun = now_s(), norm = NAN;
+    double norm = NAN;
     rng was = r->r, mine = rng_fork(&r->r, "step");
-    step_result s = {0};
+    step_result s = {.run = r};
+    r->step_begun_s = now_s();
     r->opt.lr = schedule_lr(&r->o.lr, r->step);
     status st = r->t->step(r->t->self, r->step, r->total, &mine, &s);
     if (st) { /* as if it had never begun */
@@ -34,7 +36,7 @@ static status take_step(run *r) {
     else
         params_zero_grad(r->t->p);
     r->step++;
-    r->last_step_s = now_s() - begun;
+    r->last_step_s = now_s() - r->step_begun_s;
     if (s.skipped) {
         report_step(r, &s, norm, r->last_step_s);
         return OK;
@@ -47,6 +49,16 @@ static status take_step(run *r) {
              r->t->type, NOT_FINITE_MOST, r->before + r->step,
              r->identifier[0] ? r->identifier : "(none)");
     report_step(r, &s, norm, r->last_step_s);
+    return OK;
+}
+
+status train_pulse(step_result *out, double share) {
+    run *r = out->run;
+    if (!r || share <= 0) return OK;
+    double passed = now_s() - r->step_begun_s;
+    if (stop_requested() && passed * (1 - share) > STEP_REST_MOST_S * share)
+        FAIL(ERR_STOPPED, "stopped in a step");
+    report_pulse(r, out, share);
     return OK;
 }
 

@@ -13,7 +13,13 @@ typedef struct step_result {
     double loss;
     int64_t tokens;    /* tokens that went through the model */
     bool skipped;      /* nothing to learn from (published loss: a question without a positive) */
+    struct run *run;   /* the loop's, for train_pulse; NULL outside of a loop */
 } step_result;
+
+/* A step made of parts calls this after each; share: of the step that is done, out's loss and
+ * tokens those of that share. A step of minutes so says every 20 s how far it is, and
+ * ERR_STOPPED, to be returned, asks it to end when Ctrl+C came and it has more than 10 s to go. */
+status train_pulse(step_result *out, double share);
 
 typedef struct dev_result {
     double score;      /* higher is better; chooses the best checkpoint */

@@ -25,6 +25,7 @@ typedef struct window {
     double loss;
     int64_t steps, learned, tokens;
     double busy_s, begun_s;
+    double pulse_s; /* when a line last spoke of a step under way */
 } window;
 
 typedef struct run {
@@ -47,7 +48,7 @@ typedef struct run {
     int64_t not_finite; /* steps in a row whose loss or gradient was not */
 
     double begun_s, before_s; /* this command's start; seconds spent by earlier ones */
-    double last_step_s, last_norm;
+    double step_begun_s, last_step_s, last_norm;
     int64_t first_step; /* step at which this command began */
     window w;
     fit fit;
@@ -76,6 +77,7 @@ double fit_left_s(const run *r); /* expected seconds to the end; NaN without --m
 void report_open(run *r); /* the TSV, cut to the steps that count; the progress bar */
 void report_close(run *r);
 void report_step(run *r, const step_result *s, double norm, double seconds);
+void report_pulse(run *r, const step_result *s, double share); /* when nothing was said for long */
 void report_evaluation(run *r, double seconds);
 void report_show(run *r); /* the trainee's example, and the page anew */
 
