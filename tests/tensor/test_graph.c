@@ -220,6 +220,64 @@ static void dropout_keeps_the_mean_and_follows_the_seed(void **state) {
     arena_free(a);
 }
 
+/* ---- families ---- */
+
+static double dot(int64_t n, const float *x, const float *y) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
+    return sum;
+}
+
+/* Loss at two points, gradients at the second, from weights with packed copies. */
+static void visit(const char *family, float losses[2], float *grads) {
+    const backend *be;
+    assert_int_equal(backend_find(family, &be), OK);
+    arena *a = arena_new(0);
+    net m = net_new(a);
+    graph *g = graph_new(a, be, true);
+    for (int i = 0; i < N_WEIGHTS; i++) m.w[i].packs = pack_new();
+    for (int point = 0; point < 2; point++) {
+        graph_reset(g, 1);
+        memset(m.grads, 0, (size_t)m.n * sizeof(float));
+        tensor *loss = net_loss(g, &m, 0);
+        graph_backward(g, loss, 1);
+        losses[point] = loss->v[0];
+        if (point == 0) { /* the same step for all families; the packed copies are out of date */
+            for (int64_t i = 0; i < m.n; i++) m.values[i] *= 0.5f;
+            for (int i = 0; i < N_WEIGHTS; i++) m.w[i].version++;
+        }
+    }
+    memcpy(grads, m.grads, (size_t)m.n * sizeof(float));
+    for (int i = 0; i < N_WEIGHTS; i++) pack_free(m.w[i].packs);
+    graph_free(g);
+    arena_free(a);
+}
+
+/* Gradients point the same way: 1 - cosine near 0, where bf16 products turn them a little. */
+static void families_agree_on_a_whole_net(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        double loss, turn;
+    } families[] = {
+        {"avx2", 1e-5, 1e-7}, {"avx512", 1e-5, 1e-7}, {"bf16", 1e-2, 1e-3}, {"amx", 1e-2, 1e-3}};
+    arena *a = arena_new(0);
+    int64_t n = net_new(a).n;
+    float *want = ARENA_ARRAY(a, float, n), *got = ARENA_ARRAY(a, float, n), want_loss[2], loss[2];
+    visit("ref", want_loss, want);
+    for (int f = 0; f < 4; f++) {
+        const backend *be;
+        if (backend_find(families[f].name, &be) == ERR_BACKEND) continue;
+        visit(families[f].name, loss, got);
+        for (int i = 0; i < 2; i++)
+            assert_true(fabsf(loss[i] - want_loss[i]) <= families[f].loss * fabsf(want_loss[i]));
+        double cosine = dot(n, want, got) / sqrt(dot(n, want, want) * dot(n, got, got));
+        if (1 - cosine > families[f].turn)
+            fail_msg("%s: 1 - cosine is %.3g", families[f].name, 1 - cosine);
+    }
+    arena_free(a);
+}
+
 /* ---- wrong shapes ---- */
 
 static void add_wrong(graph *g, tensor *x, tensor *w) {
@@ -311,6 +369,7 @@ int main(void) {
         cmocka_unit_test(two_walks_in_one_graph_add_up),
         cmocka_unit_test(constants_and_leaves_without_d_get_no_gradient),
         cmocka_unit_test(dropout_keeps_the_mean_and_follows_the_seed),
+        cmocka_unit_test(families_agree_on_a_whole_net),
         cmocka_unit_test(a_wrong_shape_is_told_with_both_shapes),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
     };
