@@ -21,21 +21,11 @@ static void score_sum(const fusion *f, const fusion_pool *p, double *s) {
     }
 }
 
-/* Adds 1 / (RRF_K + rank) for the candidates in ranked [n], which name their index as id order. */
-static void add_ranks(const fusion_pool *p, hit *ranked, int64_t n, double *s) {
+/* Adds 1 / (RRF_K + rank) for the ranked [n], whose ids are indices: candidates ascend by id,
+ * so ties between indices fall as ties between ids. */
+static void add_ranks(hit *ranked, int64_t n, double *s) {
     hits_sort(ranked, n);
-    for (int64_t r = 0; r < n; r++)
-        for (int64_t low = 0, high = p->n; low < high;) { /* candidates ascend by id */
-            int64_t middle = low + (high - low) / 2;
-            if (p->c[middle].id == ranked[r].id) {
-                s[middle] += 1.0 / (RRF_K + 1 + (double)r);
-                break;
-            }
-            if (p->c[middle].id < ranked[r].id)
-                low = middle + 1;
-            else
-                high = middle;
-        }
+    for (int64_t r = 0; r < n; r++) s[ranked[r].id] += 1.0 / (RRF_K + 1 + (double)r);
 }
 
 static void score_rrf(const fusion_pool *p, double *s) {
@@ -43,12 +33,12 @@ static void score_rrf(const fusion_pool *p, double *s) {
     int64_t n = 0;
     memset(s, 0, (size_t)p->n * sizeof *s);
     for (int64_t i = 0; i < p->n; i++)
-        if (p->c[i].bm25 > 0) ranked[n++] = (hit){p->c[i].id, p->c[i].bm25};
-    add_ranks(p, ranked, n, s);
+        if (p->c[i].bm25 > 0) ranked[n++] = (hit){i, p->c[i].bm25};
+    add_ranks(ranked, n, s);
     n = 0;
     for (int64_t i = 0; i < p->n; i++)
-        if (p->c[i].has_dense) ranked[n++] = (hit){p->c[i].id, p->c[i].dense};
-    add_ranks(p, ranked, n, s);
+        if (p->c[i].has_dense) ranked[n++] = (hit){i, p->c[i].dense};
+    add_ranks(ranked, n, s);
     free(ranked);
 }
 

@@ -23,13 +23,13 @@ enum { SEGMENT_NAME = 40 };
 
 typedef struct lexical_build_options {
     const char *language; /* Snowball name or "none"; NULL: "english" */
-    size_t memory_bytes;  /* postings held before a sorted run is spilled to disk; 0: 192 MiB */
+    size_t memory_bytes;  /* postings and words held before a run is spilled to disk; 0: 192 MiB */
 } lexical_build_options;
 
-/* Streams passages into a new segment of folder. Bounded memory: memory_bytes + the
- * dictionary + 12 bytes a passage. Words are split and stemmed on all threads; the file's
- * bytes do not depend on their number, nor on memory_bytes. Spilled runs are unlinked files:
- * nothing is left behind by a kill. */
+/* Streams passages into a new segment of folder. Memory: about memory_bytes while adding, then
+ * 24 bytes a different word and 16 a block of postings, and 12 bytes a passage throughout. Words
+ * are split and stemmed on all threads; the file's bytes depend neither on their number nor on
+ * memory_bytes. Spilled runs are files without a name: a kill leaves nothing behind. */
 typedef struct lexical_builder lexical_builder;
 status lexical_builder_open(const char *folder, const lexical_build_options *o /* NULL: defaults */,
                             lexical_builder **out);
@@ -50,9 +50,12 @@ status lexical_merge(const char *folder, const char *const *names, int n_names, 
 
 /* ---- searching ----------------------------------------------------------------------- */
 
+/* The default .9 and .4 is within .002 nDCG@10 of the best setting on 45-word passages of SQuAD
+ * (k1 .2 to 1.2, b .4 to .75: .744 to .748). Long abstracts want more: Cranfield .410 here, .430
+ * with 1.2 and .75. */
 typedef struct bm25 {
-    double k1; /* tf saturation; default .9 */
-    double b;  /* length normalisation; default .4 */
+    double k1; /* tf saturation, >= 0 */
+    double b;  /* length normalisation, 0 to 1 */
 } bm25;
 extern const bm25 bm25_default;
 

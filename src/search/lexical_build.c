@@ -61,7 +61,7 @@ typedef struct run {
 struct lexical_builder {
     char *folder;
     char *language;
-    int64_t max_triples;
+    size_t memory_bytes;
     words **splitters; /* [n_workers] */
     int n_workers;
     buf text;     /* the batch */
@@ -88,8 +88,7 @@ status lexical_builder_open(const char *folder, const lexical_build_options *o,
     lexical_builder *b = xcalloc(1, sizeof *b);
     b->folder = xstrdup(folder);
     b->language = xstrdup(language);
-    /* A triple is there once as it came and once, sorted, as a posting. */
-    b->max_triples = (int64_t)(memory / (sizeof(triple) + sizeof(posting)));
+    b->memory_bytes = memory;
     b->n_workers = par_threads();
     b->splitters = xcalloc((size_t)b->n_workers, sizeof *b->splitters);
     b->splitters[0] = first;
@@ -305,6 +304,11 @@ static status run_end(lexical_builder *b, bool spill) {
 
 /* ---- the batch ---- */
 
+/* What the run takes: a triple is there as it came and, once sorted, as a posting. */
+static size_t run_bytes(const lexical_builder *b) {
+    return (size_t)b->n_triples * (sizeof(triple) + sizeof(posting)) + terms_bytes(&b->terms);
+}
+
 /* Brings a piece's triples into the run. */
 static void gather(lexical_builder *b, const piece *p) {
     uint32_t *global = xmalloc(((size_t)p->stems.n + 1) * sizeof *global);
@@ -329,7 +333,7 @@ static status invert_batch(lexical_builder *b) {
     status st = OK;
     for (int64_t i = 0; i < b->n_pieces && !st; i++) {
         gather(b, &b->pieces[i]);
-        if (b->n_triples >= b->max_triples) st = run_end(b, true);
+        if (run_bytes(b) >= b->memory_bytes) st = run_end(b, true);
     }
     buf_reset(&b->text);
     b->n_batch = 0;

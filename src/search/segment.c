@@ -176,7 +176,9 @@ status segment_open(const char *folder, const char *name, const char *kind, segm
     char *path = xasprintf("%s/%s", folder, name);
     file_map map = {0};
     segment s = {0};
-    status st = file_map_open(path, &map);
+    status st = file_exists(path) ? file_map_open(path, &map)
+                                  : err_set(ERR_IO, __FILE__, __LINE__,
+                                            "%s: is missing; run `raglan check --repair`", path);
     if (!st) st = segment_parse(map.at, map.size, path, kind, true, &s);
     if (!st) {
         uint64_t id;

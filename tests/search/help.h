@@ -1,6 +1,8 @@
 #ifndef RAGLAN_TESTS_SEARCH_HELP_H
 #define RAGLAN_TESTS_SEARCH_HELP_H
 /* What the tests of the search floor share: a folder of their own, and words at random. */
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "cmocka_all.h"
@@ -39,6 +41,15 @@ static inline int count_files(const char *folder) {
     int n = 0;
     assert_int_equal(file_walk(folder, count_one, &n), OK);
     return n;
+}
+
+/* Writing beyond so many bytes of a file fails, as on a full disk; -1: no limit. */
+static inline void limit_file_size(int64_t bytes) {
+    struct rlimit r;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &r), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    r.rlim_cur = bytes < 0 ? r.rlim_max : (rlim_t)bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
 }
 
 /* Flips one bit of folder/name. */

@@ -346,6 +346,31 @@ static void ids_must_ascend(void **state) {
     free(folder);
 }
 
+/* ---- the disk ---- */
+
+static void a_missing_folder_and_a_full_disk_are_one_sentence_each(void **state) {
+    (void)state;
+    char *folder = make_folder(), name[SEGMENT_NAME];
+    corpus c = random_corpus(53, 2000, 60, 3000);
+    lexical_builder *b;
+    SUCCEEDS(lexical_builder_open("/nonexistent", NULL, &b));
+    FAILS(ERR_IO, "/nonexistent/lexical.seg", lexical_builder_finish(b, name));
+    lexical_builder_close(b);
+
+    SUCCEEDS(lexical_builder_open(folder, NULL, &b));
+    for (int i = 0; i < c.n; i++)
+        SUCCEEDS(lexical_builder_add(b, c.ids[i], NULL, 0, c.texts[i], strlen(c.texts[i])));
+    limit_file_size(10000);
+    status st = lexical_builder_finish(b, name);
+    limit_file_size(-1);
+    assert_int_equal(st, ERR_IO);
+    assert_non_null(strstr(err_msg(), folder));
+    lexical_builder_close(b);
+    assert_int_equal(count_files(folder), 0);
+    corpus_free(&c);
+    free(folder);
+}
+
 /* ---- edges ---- */
 
 static void an_empty_index_finds_nothing(void **state) {
@@ -525,7 +550,7 @@ static void truncated_foreign_and_renamed_files_are_refused(void **state) {
           lexical_open(folder, &other, 1, NOTHING, &ix));
     assert_int_equal(truncate(other_path, file_size(other_path) - 1), 0);
     FAILS(ERR_FORMAT, "truncated", lexical_open(folder, &other, 1, NOTHING, &ix));
-    FAILS(ERR_IO, name, lexical_open(folder, (const char *[]){name}, 1, NOTHING, &ix));
+    FAILS(ERR_IO, "is missing; run", lexical_open(folder, (const char *[]){name}, 1, NOTHING, &ix));
     free(path);
     free(other_path);
     corpus_free(&c);
@@ -582,6 +607,7 @@ int main(void) {
         cmocka_unit_test(memory_and_threads_do_not_change_the_file),
         cmocka_unit_test(a_title_counts_as_text_in_front),
         cmocka_unit_test(ids_must_ascend),
+        cmocka_unit_test(a_missing_folder_and_a_full_disk_are_one_sentence_each),
         cmocka_unit_test(an_empty_index_finds_nothing),
         cmocka_unit_test(odd_questions_are_answered),
         cmocka_unit_test(equal_scores_go_to_the_smaller_id),

@@ -159,6 +159,29 @@ static void another_models_part_file_is_dropped(void **state) {
     free(folder);
 }
 
+static void a_full_disk_costs_no_row_that_was_synced(void **state) {
+    (void)state;
+    char *folder = make_folder(), straight[SEGMENT_NAME], resumed[SEGMENT_NAME];
+    vectors_writer *w;
+    FAILS(ERR_IO, "/nonexistent/vectors-", vectors_writer_open("/nonexistent", &KEY, &w));
+    write_range(folder, 0, 3000, 1, straight);
+    SUCCEEDS(vectors_writer_open(folder, &KEY, &w));
+    add_range(w, 0, 1000, 1);
+    SUCCEEDS(vectors_writer_sync(w));
+    add_range(w, 1000, 2000, 1);
+    limit_file_size(40000); /* 1,000 rows take 28,000 bytes */
+    FAILS(ERR_IO, "cannot write", vectors_writer_sync(w));
+    limit_file_size(-1);
+    vectors_writer_close(w);
+    SUCCEEDS(vectors_writer_open(folder, &KEY, &w));
+    assert_int_equal(vectors_writer_count(w), 1000);
+    add_range(w, 1000, 3000, 1);
+    SUCCEEDS(vectors_writer_finish(w, resumed));
+    vectors_writer_close(w);
+    assert_string_equal(resumed, straight);
+    free(folder);
+}
+
 static void bad_rows_are_refused(void **state) {
     (void)state;
     char *folder = make_folder();
@@ -225,6 +248,7 @@ int main(void) {
         cmocka_unit_test(a_killed_writer_goes_on_to_the_same_bytes),
         cmocka_unit_test(a_torn_or_damaged_batch_is_dropped_and_redone),
         cmocka_unit_test(another_models_part_file_is_dropped),
+        cmocka_unit_test(a_full_disk_costs_no_row_that_was_synced),
         cmocka_unit_test(bad_rows_are_refused),
         cmocka_unit_test(vectors_of_another_model_are_refused_with_the_command),
         cmocka_unit_test(a_flipped_bit_is_found),
