@@ -140,7 +140,7 @@ static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_
     bool finishes = last && (mm->bias || mm->act != ACT_NONE);
     _Alignas(64) float sums[2][BLOCK_MAX];
     finishing waits = {.cols = 0};
-    int64_t nc = most(g->nr, B_BYTES / (gemm_k_padded(g, kc) * g->elem) / g->nr * g->nr);
+    int64_t nc = most(g->nr, B_BYTES / most(1, b_panel_bytes(g, kc)) * g->nr);
     for (int64_t jc = j0, turn = 0; jc < j0 + n; jc += nc) {
         int64_t end = least(jc + nc, j0 + n);
         for (int64_t i = 0; i < m; i += g->mr) {
