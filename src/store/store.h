@@ -62,7 +62,7 @@ typedef enum store_change { STORE_ADDED, STORE_UNCHANGED, STORE_REPLACED } store
  * neither text nor title changed). *key may be NULL. */
 status store_put_document(store *s, const store_document *d, store_change *change, int64_t *key);
 
-/* ERR_ARG-free look-ups: *found false and *out untouched when absent. Memory from a. */
+/* By key, by id. Absent: OK, *found false, *out untouched. Strings live in a. */
 status store_get_document(store *s, int64_t key, arena *a, store_document *out, bool *found);
 status store_find_document(store *s, const char *id, arena *a, store_document *out, bool *found);
 /* The keys of the documents that a name means: those with this id; else with this uri; else

@@ -22,6 +22,9 @@
 #include "util/log.h"
 #include "util/unicode.h"
 
+/* SentencePiece's time grows with the distinct words, and the rarest teach it little. On 27 MB of
+ * mixed English, BPE 10,000: all 183,000 words 14 s and 4.46 bytes a token; the 79,000 met twice
+ * or more 4 s and 4.39. */
 #define ENOUGH_WORDS   200000
 #define N_CODE_POINTS  0x110000
 #define N_FIXED_PIECES (4 + 256) /* specials and bytes */
@@ -30,8 +33,8 @@
 
 typedef struct lines {
     const words *words;
-    bool repeat;      /* frequent words in several lines */
-    int64_t least;    /* words seen less often are left out */
+    bool repeat; /* frequent words in several lines */
+    word_choice choice;
     int64_t i, given; /* the word that is next, and how many of its lines went out */
     buf line;
 } lines;
@@ -44,7 +47,7 @@ static int64_t n_lines(const lines *l, int64_t count) {
 
 static bool next_line(void *arg, const char **line, size_t *n) {
     lines *l = arg;
-    while (l->i < l->words->n && l->words->at[l->i].count < l->least) l->i++;
+    while (l->i < l->words->n && !word_is_chosen(l->choice, &l->words->at[l->i])) l->i++;
     if (l->i == l->words->n) return false;
     const word *w = &l->words->at[l->i];
     int64_t share = n_lines(l, w->count), count = w->count / share;
@@ -59,20 +62,6 @@ static bool next_line(void *arg, const char **line, size_t *n) {
     *line = l->line.at;
     *n = l->line.len;
     return true;
-}
-
-/* The least count at which at most ENOUGH_WORDS words are left: SentencePiece's time grows with
- * the distinct words, and the rarest teach it little. On 27 MB of mixed English, BPE 10,000: all
- * 183,000 words 14 s and 4.46 bytes a token; the 79,000 met twice or more 4 s and 4.39. */
-static int64_t least_count(const words *w) {
-    int64_t n_with[64] = {0}, n = 0, least = 64; /* words of each count below 64 */
-    for (int64_t i = 0; i < w->n; i++) {
-        int64_t c = w->at[i].count;
-        n_with[c < 64 ? c : 0]++;
-    }
-    for (n = n_with[0]; least > 1 && n + n_with[least - 1] <= ENOUGH_WORDS; least--)
-        n += n_with[least - 1];
-    return least;
 }
 
 /* ---- the alphabet ---- */
@@ -180,7 +169,9 @@ static status train_on(const words *w, const tokenizer_options *o, const char *p
     int fd = -1;
     size_t n = 0;
     status st = write_rules(o->lower_case, &fd, rules);
-    lines source = {.words = w, .repeat = o->kind == TOKENIZER_UNIGRAM, .least = least_count(w)};
+    lines source = {.words = w,
+                    .repeat = o->kind == TOKENIZER_UNIGRAM,
+                    .choice = words_choose(w, ENOUGH_WORDS)};
     spm_training training = {.unigram = o->kind == TOKENIZER_UNIGRAM,
                              .vocab_size = o->vocab_size,
                              .coverage = coverage_of(w, o->vocab_size, o->lower_case),

@@ -97,3 +97,19 @@ void words_add(words *w, const char *text, size_t n) {
         i = end;
     }
 }
+
+word_choice words_choose(const words *w, int64_t enough) {
+    enum { MANY = 64 };
+    int64_t n_with[MANY + 1] = {0}; /* words of each count; MANY: so often or more */
+    for (int64_t i = 0; i < w->n; i++) n_with[w->at[i].count < MANY ? w->at[i].count : MANY]++;
+    word_choice c = {.least = MANY};
+    int64_t n = n_with[MANY];
+    while (c.least > 1 && n + n_with[c.least - 1] <= enough) n += n_with[--c.least];
+    if (c.least > 1 && n < enough)
+        c.ticket = UINT64_MAX / (uint64_t)n_with[c.least - 1] * (uint64_t)(enough - n);
+    return c;
+}
+
+bool word_is_chosen(word_choice c, const word *w) {
+    return w->count >= c.least || (w->count == c.least - 1 && w->hash < c.ticket);
+}

@@ -32,4 +32,13 @@ void words_clear(words *w);
  * SentencePiece keeps for itself, U+2581 and U+2585. */
 void words_add(words *w, const char *text, size_t n);
 
+/* The `enough` most frequent words, or about so many: all that were seen `least` times or more,
+ * and of those seen once less a part, by their hash. All words where there are no more. */
+typedef struct word_choice {
+    int64_t least;
+    uint64_t ticket;
+} word_choice;
+word_choice words_choose(const words *w, int64_t enough);
+bool word_is_chosen(word_choice c, const word *w);
+
 #endif
