@@ -70,9 +70,9 @@ status store_find_document(store *s, const char *id, arena *a, store_document *o
 status store_resolve(store *s, const char *name, arena *a, int64_t **keys, int64_t *n);
 
 typedef status (*store_document_fn)(void *arg, const store_document *d);
-/* All documents by key; those with a key above `after` (0: all). The callback may read from
- * the store, and may write to documents and passages already visited. Another status than OK ends
- * the loop and is returned. */
+/* All documents by key; those with a key above `after` (0: all). The callback may read from the
+ * store, write to documents already visited, and commit. Another status than OK ends the loop
+ * and is returned. */
 status store_each_document(store *s, int64_t after, store_document_fn fn, void *arg);
 
 typedef struct store_removed {
