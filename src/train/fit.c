@@ -168,7 +168,8 @@ status fit_run(run *r) {
     f->budget_s = 60 * r->o.minutes;
     f->deadline_s = r->begun_s + f->budget_s;
     f->slower = 1;
-    f->save_s = 12 * (double)params_count(r->t->p) / 2e8; /* until one is measured: 200 MB/s */
+    /* Until one is measured: six syncs, and 200 MB/s of parameters and moments. */
+    f->save_s = .06 + 12 * (double)params_count(r->t->p) / 2e8;
     bool is_new = r->step == 0 && r->saved < 0;
     if (is_new && r->total < FIT_BINS) r->total = PROVISIONAL;
     json_t *kept = r->t->save ? r->t->save(r->t->self) : NULL;
