@@ -14,7 +14,7 @@ tensor *t_rows(graph *g, tensor *x, int64_t begin, int64_t end) {
     y->rows = end - begin;
     y->cols = x->cols;
     y->v = x->v + begin * x->cols;
-    y->base = x->base ? x->base : x;
+    y->base = x;
     y->tracked = graph_wants(g, x);
     return y;
 }

@@ -89,7 +89,7 @@ static tensor *net_loss(graph *g, net *m, int64_t first) {
                       .source_id = b.id};
     tensor *copied = t_copy_cross_entropy(g, &head, b.target);
 
-    tensor *pooled = t_normalize(g, t_pool_mean(g, x, b.s));
+    tensor *pooled = t_normalize(g, t_pool_mean(g, x, b.wide));
     int32_t *own = ARENA_ARRAY(graph_arena(g), int32_t, N_SPANS);
     int64_t *turned = ARENA_ARRAY(graph_arena(g), int64_t, N_SPANS);
     for (int i = 0; i < N_SPANS; i++) own[i] = i, turned[i] = (i + 1) % N_SPANS;
@@ -175,6 +175,22 @@ static void two_walks_in_one_graph_add_up(void **state) {
     assert_true(d[0] == 3);
     graph_backward_from(g, four, one);
     assert_true(d[0] == 7);
+    graph_free(g);
+    arena_free(a);
+}
+
+static void walking_a_whole_net_twice_doubles_the_gradient(void **state) {
+    (void)state;
+    arena *a = arena_new(0);
+    net m = net_new(a);
+    graph *g = graph_new(a, backend_ref(), true);
+    tensor *loss = net_loss(g, &m, 0);
+    graph_backward(g, loss, 1);
+    float *once = ARENA_ARRAY(a, float, m.n);
+    memcpy(once, m.grads, (size_t)m.n * sizeof(float));
+    graph_backward(g, loss, 1);
+    for (int64_t i = 0; i < m.n; i++)
+        assert_true(fabsf(m.grads[i] - 2 * once[i]) <= 1e-6f + 1e-5f * fabsf(once[i]));
     graph_free(g);
     arena_free(a);
 }
@@ -367,6 +383,7 @@ int main(void) {
         cmocka_unit_test(without_training_nothing_is_recorded),
         cmocka_unit_test(gradients_accumulate_over_graphs_with_scale),
         cmocka_unit_test(two_walks_in_one_graph_add_up),
+        cmocka_unit_test(walking_a_whole_net_twice_doubles_the_gradient),
         cmocka_unit_test(constants_and_leaves_without_d_get_no_gradient),
         cmocka_unit_test(dropout_keeps_the_mean_and_follows_the_seed),
         cmocka_unit_test(families_agree_on_a_whole_net),
