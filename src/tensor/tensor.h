@@ -44,7 +44,7 @@ typedef struct graph graph;
 /* training: record and make gradients, dropout active. Otherwise values only.
  * arena is borrowed; backend NULL means backend_cpu(). */
 graph *graph_new(arena *a, const backend *be, bool training);
-void graph_free(graph *g);
+void graph_free(graph *g); /* empties its part of the arena too: free the arena after it */
 /* Forgets all tensors and records, arena back to where graph_new found it. seed drives this step's dropout. */
 void graph_reset(graph *g, uint64_t seed);
 arena *graph_arena(graph *g); /* for index arrays that must live as long as the step */
