@@ -64,7 +64,8 @@ typedef struct qa_set {
 
 /* Questions of a split, at most `limit` (0: all), tokenised, with their relevant passages:
  * passages of the documents that a question names (of any document, where it names none) that
- * hold an answer by DPR's rule; of a question with documents but no answers, all of theirs. */
+ * hold an answer by DPR's rule; of a question with documents but no answers, all of theirs. Of the
+ * documents of a "two_hop" question the last one counts: where its second hop ends. */
 status qa_set_load(store *s, const corpus *c, const tokenizer *t, store_split split, int64_t limit,
                    qa_set **out);
 void qa_set_free(qa_set *q);

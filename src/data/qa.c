@@ -76,6 +76,23 @@ static void add_question_tokens(loading *l, qa *q) {
     l->n_tokens = q->tokens.end;
 }
 
+/* The documents that may answer, as keys: of a two-hop question only the last one it names, where
+ * its second hop ends. */
+static status add_documents(loading *l, const store_question *sq, int64_t **keys, int64_t *n) {
+    store_question q = *sq;
+    char *last = NULL;
+    if (strcmp(q.kind, "two_hop") == 0 && !*q.evidence) {
+        json_t *names = NULL;
+        TRY(json_parse(q.documents, strlen(q.documents), "documents of a question", &names));
+        while (json_array_size(names) > 1) json_array_remove(names, 0);
+        q.documents = last = json_line(names);
+        json_decref(names);
+    }
+    status st = store_question_documents(l->s, &q, l->tmp, keys, n, NULL);
+    free(last);
+    return st;
+}
+
 static status add_question(void *arg, const store_question *sq) {
     loading *l = arg;
     qa_set *set = l->set;
@@ -95,7 +112,7 @@ static status add_question(void *arg, const store_question *sq) {
 
     int64_t *keys = NULL, n_keys = 0;
     size_t mark = arena_mark(l->tmp);
-    TRY(store_question_documents(l->s, sq, l->tmp, &keys, &n_keys, NULL));
+    TRY(add_documents(l, sq, &keys, &n_keys));
     q.n_documents = n_keys;
     int64_t dropped = 0;
     l->answers[set->n] = q.n_answers ? answer_set_new(HAS_TOKENS, (const char *const *)q.answers,
