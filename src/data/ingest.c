@@ -1,58 +1,18 @@
+/* Records into the store: what is malformed is left out and said, what was met before is not
+ * stored twice, and a transaction is closed every few hundred records. */
 #include "data/ingest.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "util/log.h"
+#include "data/ingest_int.h"
+#include "util/hash.h"
+#include "util/json.h"
 #include "util/stop.h"
 #include "util/unicode.h"
 
-/* ---- the table of formats ---- */
-
-#define FORMAT(name, about)                                                                        \
-    int name##_knows(const char *path, const char *head, size_t n);                                \
-    status name##_read(ingest_file *f);
-#include "data/formats.def"
-#undef FORMAT
-
-static const ingest_format formats[] = {
-#define FORMAT(name, about) {#name, about, name##_knows, name##_read},
-#include "data/formats.def"
-#undef FORMAT
-};
-enum { N_FORMATS = sizeof formats / sizeof *formats };
-
-const char *ingest_format_names(void) {
-    return "auto"
-#define FORMAT(name, about) ", " #name
-#include "data/formats.def"
-#undef FORMAT
-        ;
-}
-
-static const ingest_format *find_format(const char *name) {
-    for (int i = 0; i < N_FORMATS; i++)
-        if (strcmp(formats[i].name, name) == 0) return &formats[i];
-    return NULL;
-}
-
-/* ---- the job ---- */
-
-struct ingest {
-    store *s;
-    const ingest_options *o;
-    const ingest_format *format; /* NULL: auto */
-    ingest_report *out;
-    int64_t skips_cap, in_transaction;
-    double committed_s;
-    bool open;
-    progress bar;
-    int64_t n_records;
-};
-
-enum { COMMIT_RECORDS = 500, MOST_SKIPS = 1000, HEAD_BYTES = 65536 };
+enum { COMMIT_RECORDS = 2000, COMMIT_S = 2, MOST_SKIPS = 1000 };
 
 void ingest_report_clear(ingest_report *r) {
     for (int64_t i = 0; i < r->n_skips; i++) {
@@ -63,39 +23,52 @@ void ingest_report_clear(ingest_report *r) {
     *r = (ingest_report){0};
 }
 
-static void add_skip(ingest *in, const char *path, char *reason) {
-    log_warn("%s: skipped: %s", path, reason);
-    if (in->out->n_skips == MOST_SKIPS) {
-        free(reason);
-        return;
-    }
-    GROW(in->out->skips, in->out->n_skips, in->skips_cap);
-    in->out->skips[in->out->n_skips++] = (ingest_skip){xstrdup(path), reason};
+ingest_report *ingest_counts_of(ingest_file *f) {
+    return f->in->out;
 }
 
 void ingest_skip_record(ingest_file *f, const char *fmt, ...) {
+    ingest *in = f->in;
     buf reason = {0};
     va_list ap;
     va_start(ap, fmt);
     buf_vprintf(&reason, fmt, ap);
     va_end(ap);
-    add_skip(f->in, f->path, buf_steal(&reason));
+    const char *path = strcmp(f->path, "-") == 0 ? "standard input" : f->path;
+    if (in->out->n_skips < MOST_SKIPS) {
+        log_warn("%s: skipped: %s", path, reason.at);
+        GROW(in->out->skips, in->out->n_skips, in->skips_cap);
+        in->out->skips[in->out->n_skips++] = (ingest_skip){xstrdup(f->path), buf_steal(&reason)};
+        if (in->out->n_skips == MOST_SKIPS)
+            log_warn("further ones are counted, but not named any more");
+    }
+    buf_clear(&reason);
 }
+
+/* ---- transactions ---- */
 
 static status commit(ingest *in) {
     if (!in->open) return OK;
     in->open = false;
     in->in_transaction = 0;
-    return store_commit(in->s);
+    in->committed_s = now_s();
+    return in->failed = store_commit(in->s);
 }
 
-/* Opens a transaction where none is, closes a full one. */
-static status count_record(ingest *in) {
+static status begin(ingest *in) {
+    if (in->open) return OK;
+    in->failed = store_begin(in->s);
+    in->open = !in->failed;
+    return in->failed;
+}
+
+static status count_record(ingest *in, ingest_counts *c, store_change change) {
+    if (change == STORE_ADDED) c->added++;
+    if (change == STORE_UNCHANGED) c->unchanged++;
+    if (change == STORE_REPLACED) c->replaced++;
     progress_update(&in->bar, ++in->n_records);
-    if (++in->in_transaction >= COMMIT_RECORDS || now_s() - in->committed_s > 2) {
+    if (++in->in_transaction >= COMMIT_RECORDS || now_s() - in->committed_s > COMMIT_S)
         TRY(commit(in));
-        in->committed_s = now_s();
-    }
     if (stop_requested()) {
         TRY(commit(in));
         FAIL(ERR_STOPPED, "stopped while reading; what was read is kept, the same command goes on");
@@ -103,18 +76,36 @@ static status count_record(ingest *in) {
     return OK;
 }
 
-static status begin(ingest *in) {
-    if (in->open) return OK;
-    TRY(store_begin(in->s));
-    in->open = true;
+/* A refusal of one record's values is that record's; all else is the store's trouble. */
+static status refused(ingest_file *f, status st, ingest_counts *c) {
+    if (st != ERR_ARG) return f->in->failed = st;
+    c->skipped++;
+    ingest_skip_record(f, "%s", err_msg());
+    err_clear();
     return OK;
 }
 
-static void count_change(ingest_counts *c, store_change change) {
-    if (change == STORE_ADDED) c->added++;
-    if (change == STORE_UNCHANGED) c->unchanged++;
-    if (change == STORE_REPLACED) c->replaced++;
+/* ---- what was met before in this run ---- */
+
+/* A table of one hash a slot, the newest wins: memory is bounded, and an id that was pushed out
+ * is merely met for the first time again. */
+bool ingest_met(ingest_file *f, const char *what, const char *name) {
+    ingest *in = f->in;
+    if (!in->met) in->met = xcalloc(MET_SLOTS, sizeof *in->met);
+    uint64_t h = (hash64(name, strlen(name)) ^ hash64(what, strlen(what))) | 1;
+    uint64_t *slot = &in->met[h >> 20 & (MET_SLOTS - 1)];
+    bool known = *slot == h;
+    *slot = h;
+    return known;
 }
+
+static arena *scratch(ingest *in) {
+    if (!in->scratch) in->scratch = arena_new(0);
+    arena_reset(in->scratch, 0);
+    return in->scratch;
+}
+
+/* ---- documents ---- */
 
 static bool is_blank(const char *s, size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -122,31 +113,156 @@ static bool is_blank(const char *s, size_t n) {
     return true;
 }
 
-status ingest_document(ingest_file *f, const store_document *d) {
+/* Why a text cannot be kept; NULL: it can. Lives until the next call with this buffer. */
+static const char *fault_of(const char *text, size_t n, buf *reason) {
+    int64_t bad = utf8_invalid_at(text, n);
+    if (bad >= 0) {
+        buf_printf(reason, "not UTF-8 (byte %lld is malformed); convert it, for example with iconv",
+                   (long long)bad);
+        return reason->at;
+    }
+    if (memchr(text, 0, n)) return "holds NUL bytes: binary, not text";
+    return is_blank(text, n) ? "has no text" : NULL;
+}
+
+/* The id was met before in this run: the same text again, or another one? */
+static status put_document_again(ingest_file *f, const store_document *d, bool *done) {
     ingest *in = f->in;
-    const char *what = d->id ? d->id : d->uri ? d->uri : "a document";
-    int64_t bad = utf8_invalid_at(d->text, d->text_bytes);
-    if (bad >= 0 || memchr(d->text, 0, d->text_bytes) || is_blank(d->text, d->text_bytes)) {
-        in->out->documents.skipped++;
-        if (bad >= 0)
-            ingest_skip_record(
-                f, "%s: not UTF-8 (byte %ld is malformed); convert it, for example with iconv",
-                what, (long)bad);
-        else
-            ingest_skip_record(f, "%s: %s", what,
-                               memchr(d->text, 0, d->text_bytes)
-                                   ? "holds NUL bytes: binary, not text"
-                                   : "has no text");
+    store_document old;
+    *done = false;
+    in->failed = store_find_document(in->s, d->id, scratch(in), &old, done);
+    if (in->failed || !*done) return in->failed;
+    if (old.text_bytes == d->text_bytes && memcmp(old.text, d->text, d->text_bytes) == 0)
+        return count_record(in, &in->out->documents, STORE_UNCHANGED);
+    in->out->documents.skipped++;
+    ingest_skip_record(f, "id %s stands twice, with different texts; the first one is kept", d->id);
+    return OK;
+}
+
+status ingest_document(ingest_file *f, const store_document *d) {
+    return ingest_document_of(f, f->path, d);
+}
+
+status ingest_document_of(ingest_file *f, const char *path, const store_document *d) {
+    ingest *in = f->in;
+    ingest_counts *c = &in->out->documents;
+    buf reason = {0};
+    const char *fault = fault_of(d->text, d->text_bytes, &reason);
+    if (fault) {
+        const char *name = d->id && *d->id ? d->id : d->uri;
+        bool named = name && strcmp(name, f->path) != 0;
+        c->skipped++;
+        ingest_skip_record(f, "%s%s%s", named ? name : "", named ? ": " : "", fault);
+        buf_clear(&reason);
         return OK;
     }
     store_document full = *d;
-    full.path = f->path;
+    full.path = path;
     full.format = f->format;
     store_change change;
     TRY(begin(in));
-    TRY(store_put_document(in->s, &full, &change, NULL));
-    count_change(&in->out->documents, change);
-    return count_record(in);
+    if (d->id && *d->id && ingest_met(f, "document", d->id)) {
+        bool done;
+        TRY(put_document_again(f, d, &done));
+        if (done) return OK;
+    }
+    status st = store_put_document(in->s, &full, &change, NULL);
+    return st ? refused(f, st, c) : count_record(in, c, change);
+}
+
+status ingest_forget(ingest_file *f, const char *uri, bool *found) {
+    store_removed gone;
+    TRY(begin(f->in));
+    TRY(f->in->failed = store_remove(f->in->s, uri, &gone));
+    *found = gone.documents > 0;
+    return OK;
+}
+
+/* ---- questions ---- */
+
+/* As the store names a question without an id. */
+static void question_id(const store_question *q, char hex[41]) {
+    const char *documents = q->documents ? q->documents : "[]";
+    sha1 *h = sha1_new();
+    sha1_add(h, q->question, strlen(q->question) + 1);
+    sha1_add(h, documents, strlen(documents) + 1);
+    sha1_end(h, hex);
+}
+
+/* Adds the strings of list `more` that `list` lacks; true if there were any. */
+static bool unite(json_t *list, const char *more, const char *what) {
+    json_t *other = NULL;
+    bool grown = false;
+    if (!more || json_parse(more, strlen(more), what, &other)) {
+        err_clear(); /* the store says what is wrong with it */
+        return false;
+    }
+    size_t i;
+    json_t *item;
+    json_array_foreach(other, i, item) {
+        bool known = false;
+        for (size_t k = 0; k < json_array_size(list); k++)
+            known |= json_equal(json_array_get(list, k), item);
+        if (!known) json_array_append(list, item);
+        grown |= !known;
+    }
+    json_decref(other);
+    return grown;
+}
+
+/* The same question in another file, or in this one again. Sets *done where nothing is left to
+ * put; else *q has the lists of both. */
+static status meet_again(ingest_file *f, store_question *q, bool met, const store_question *old,
+                         json_t *answers, json_t *documents, bool *done) {
+    ingest_counts *c = &f->in->out->questions;
+    bool same_file = strcmp(old->path, f->path) == 0, same_split = old->split == q->split;
+    bool same_text = strcmp(old->question, q->question) == 0;
+    if (!met && (same_file || !same_text || !same_split)) return OK; /* changed since */
+    unite(answers, old->answers, "answers");
+    unite(documents, old->documents, "documents");
+    bool more_answers = unite(answers, q->answers, "answers");
+    bool more = unite(documents, q->documents, "documents") || more_answers;
+    *done = true;
+    if (same_text && same_split && !more) return count_record(f->in, c, STORE_UNCHANGED);
+    if (same_text && same_split && met && !same_file) {
+        *done = false;
+        return OK;
+    }
+    if (!met) { /* it may have changed: put as it is now */
+        *done = false;
+        json_array_clear(answers);
+        json_array_clear(documents);
+        return OK;
+    }
+    c->skipped++;
+    ingest_skip_record(f, "question %s stands twice, %s; the first one is kept", q->id,
+                       !same_text    ? "with different texts"
+                       : !same_split ? "in different splits"
+                                     : "with different answers or documents");
+    return OK;
+}
+
+static status put_question(ingest_file *f, store_question *q) {
+    ingest *in = f->in;
+    bool met = ingest_met(f, "question", q->id), found = false, done = false;
+    json_t *answers = json_array(), *documents = json_array();
+    char *answer_list = NULL, *document_list = NULL;
+    store_question old;
+    status st = in->failed = store_find_question(in->s, q->id, scratch(in), &old, &found);
+    if (!st && found) st = meet_again(f, q, met, &old, answers, documents, &done);
+    if (!st && !done) {
+        if (json_array_size(answers)) q->answers = answer_list = json_line(answers);
+        if (json_array_size(documents)) q->documents = document_list = json_line(documents);
+        store_change change;
+        st = store_put_question(in->s, q, &change);
+        st = st ? refused(f, st, &in->out->questions)
+                : count_record(in, &in->out->questions, change);
+    }
+    free(answer_list);
+    free(document_list);
+    json_decref(answers);
+    json_decref(documents);
+    return st;
 }
 
 status ingest_question(ingest_file *f, const store_question *q) {
@@ -157,112 +273,37 @@ status ingest_question(ingest_file *f, const store_question *q) {
         return OK;
     }
     store_question full = *q;
+    char id[41];
+    question_id(q, id);
+    if (!q->id || !*q->id) full.id = id;
     full.split = f->split;
     full.path = f->path;
     full.format = f->format;
-    store_change change;
     TRY(begin(in));
-    TRY(store_put_question(in->s, &full, &change));
-    count_change(&in->out->questions, change);
-    return count_record(in);
+    return put_question(f, &full);
 }
 
-/* ---- files ---- */
-
-static status read_head(const char *path, char *head, size_t *n) {
-    reader *r = NULL;
-    TRY(reader_open(path, &r));
-    status st = reader_read(r, head, HEAD_BYTES - 1, n);
-    head[*n] = 0;
-    reader_close(r);
-    return st;
-}
-
-static const ingest_format *guess_format(const char *path, const char *head, size_t n) {
-    const ingest_format *best = NULL;
-    int most = 0;
-    for (int i = 0; i < N_FORMATS; i++) {
-        int sure = formats[i].knows(path, head, n);
-        if (sure > most) most = sure, best = &formats[i];
-    }
-    return best;
-}
-
-/* The split that a file's name says: "dev-v1.1.json", "questions.test.jsonl", "qrels/test.tsv". */
-static store_split split_of_name(const char *path) {
-    const char *name = strrchr(path, '/');
-    name = name ? name + 1 : path;
-    char word[32];
-    for (const char *p = name; *p;) {
-        size_t n = strcspn(p, "._- ");
-        if (n > 0 && n < sizeof word) {
-            store_split split;
-            memcpy(word, p, n);
-            word[n] = 0;
-            if (store_split_parse(word, &split)) return split;
-        }
-        p += n + (p[n] != 0);
-    }
-    return SPLIT_TRAIN;
-}
-
-static status read_file(void *arg, const char *path) {
-    ingest *in = arg;
-    ingest_file f = {.in = in, .path = path, .split_given = in->o->split >= 0};
-    f.split = f.split_given ? (store_split)in->o->split : split_of_name(path);
-    const ingest_format *format = in->format;
-    if (!format && strcmp(path, "-") != 0) {
-        char *head = xmalloc(HEAD_BYTES);
-        size_t n = 0;
-        status st = read_head(path, head, &n);
-        if (!st) format = guess_format(path, head, n);
-        free(head);
-        if (st) {
-            in->out->documents.skipped++;
-            ingest_skip_record(&f, "%s", err_msg());
-            return OK;
-        }
-        if (!format) {
-            in->out->documents.skipped++;
-            ingest_skip_record(&f,
-                               n == 0 ? "the file is empty"
-                                      : "binary or of an unknown format; wanted one of: %s",
-                               ingest_format_names());
-            return OK;
-        }
-    }
-    if (!format) format = find_format("text");
-    f.format = format->name;
-    status st = format->read(&f);
-    if (st == ERR_FORMAT ||
-        st == ERR_IO) { /* this file's trouble: what it gave so far stays, the others go on */
-        in->out->documents.skipped++;
-        ingest_skip_record(&f, "%s", err_msg());
-        return OK;
-    }
-    return st;
-}
-
-static status read_path(ingest *in, const char *path) {
-    if (strcmp(path, "-") == 0) return read_file(in, path);
-    if (!file_exists(path)) FAIL(ERR_ARG, "%s: no such file or folder", path);
-    return file_walk(path, read_file, in);
-}
+/* ---- the job ---- */
 
 status ingest_paths(store *s, const char *const *paths, int n, const ingest_options *o,
                     ingest_report *out) {
     ingest in = {.s = s, .o = o, .out = out, .committed_s = now_s()};
     if (o->format && strcmp(o->format, "auto") != 0) {
-        in.format = find_format(o->format);
+        in.format = ingest_find_format(o->format);
         if (!in.format)
             FAIL(ERR_ARG, "unknown format '%s', wanted one of: %s", o->format,
                  ingest_format_names());
     }
+    for (int i = 0; i < n; i++) /* before anything is read */
+        if (strcmp(paths[i], "-") != 0 && !file_exists(paths[i]))
+            FAIL(ERR_ARG, "%s: no such file or folder", paths[i]);
     progress_begin(&in.bar, "reading", "records", -1);
     status st = OK;
-    for (int i = 0; i < n && !st; i++) st = read_path(&in, paths[i]);
+    for (int i = 0; i < n && !st; i++) st = ingest_path(&in, paths[i]);
     progress_end(&in.bar);
-    status end = st && st != ERR_STOPPED && st != ERR_ARG ? OK : commit(&in);
+    status end = in.failed ? OK : commit(&in);
     if (in.open) store_rollback(s);
+    free(in.met);
+    arena_free(in.scratch);
     return st ? st : end;
 }

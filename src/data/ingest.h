@@ -28,7 +28,12 @@ const char *ingest_format_names(void);
 /* Reads files and folders ("-": stdin) in order. What cannot be read is skipped with a reason,
  * the rest goes on; commits every few hundred records, so a kill loses nothing that was
  * reported and the same call again goes on. ERR_ARG: unknown format, a path that does not
- * exist; ERR_STOPPED: what was read is kept. */
+ * exist; ERR_STOPPED: what was read is kept; the store's own errors.
+ *
+ * Twice in one run. An id that was met before in this run is not replaced: the same content is
+ * unchanged, other content is skipped with a reason, so that reading again finds everything
+ * unchanged. A question that stands in several files (TriviaQA's in web and wikipedia) gets the
+ * answers and documents of all of them. The run remembers its last million ids. */
 status ingest_paths(store *s, const char *const *paths, int n, const ingest_options *o,
                     ingest_report *out);
 
@@ -39,22 +44,62 @@ typedef struct ingest_file {
     ingest *in;
     const char *path;   /* as given or found below a given folder; "-" is stdin */
     const char *format; /* the reader's name */
+    reader *r;          /* open, at its beginning; NULL: path is a folder */
     store_split split;  /* chosen by the option or by the file's name */
     bool split_given;   /* by the option: a reader must not change it */
 } ingest_file;
 
-/* A record into the store; format and path are filled in. Malformed UTF-8, NUL bytes, or no text:
- * skipped with a reason, OK. Questions: split is the file's unless the reader set file->split. */
+/* A record into the store; format and path are filled in. Malformed UTF-8, NUL bytes, no text,
+ * a list that is none: skipped with a reason, OK. Questions: split is the file's unless the reader
+ * set file->split. */
 status ingest_document(ingest_file *f, const store_document *d);
 status ingest_question(ingest_file *f, const store_question *q);
-/* A record (or all of a file) that is left out, and why. */
+/* A document of another file than f's, read in f's course (evidence beside its questions). */
+status ingest_document_of(ingest_file *f, const char *path, const store_document *d);
+/* Removes the document of this uri, where there is one: what a file no longer holds. */
+status ingest_forget(ingest_file *f, const char *uri, bool *found);
+/* A record (or all of a file) that is left out, and why. Counts nothing: ++ the counter that it
+ * belongs to. */
 void ingest_skip_record(ingest_file *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+ingest_report *ingest_counts_of(ingest_file *f);
+/* Has this name been asked about in this run? Remembers it. */
+bool ingest_met(ingest_file *f, const char *what, const char *name);
+/* Reads one file of a folder as `f->format`, in a reader's folder_read: opens it, calls read with
+ * a copy of f; what is wrong with the file itself is skipped with a reason. */
+status ingest_part(const ingest_file *folder, const char *path, status (*read)(ingest_file *f));
 
-/* A reader. knows: 0 = not mine, higher = surer; head: the first bytes (decompressed), at most
- * 64 KiB, NUL-terminated. read: streams the file's records. */
+/* The split that words of a name say: "dev-v1.1.json", "test-without-answers". */
+bool split_of_words(const char *name, store_split *out);
+/* The first file of the two, `folder`/`name` and the same with .gz, that exists; NULL: none.
+ * Caller frees. */
+char *file_or_gz(const char *folder, const char *name);
+
+/* The first bytes as a reader's `knows` sees them. */
+typedef struct ingest_head {
+    const char *path;
+    const char *at; /* [n], decompressed, at most 64 KiB; NUL-terminated */
+    size_t n;
+} ingest_head;
+
+/* A reader. knows: 0 = not mine, higher = surer. read: streams the file's records from f->r.
+ * Formats that are whole folders have the other two as well (else NULL). */
 typedef struct ingest_format {
     const char *name, *about;
-    int (*knows)(const char *path, const char *head, size_t n);
+    int (*knows)(const ingest_head *h);
     status (*read)(ingest_file *f);
+    bool (*folder_knows)(const char *path);
+    status (*folder_read)(ingest_file *f);
 } ingest_format;
+
+/* Defined by read_NAME.c; declared here for each row. */
+#define FORMAT(name, about)                                                                        \
+    int name##_knows(const ingest_head *h);                                                        \
+    status name##_read(ingest_file *f);
+#define FOLDER_FORMAT(name, about)                                                                 \
+    FORMAT(name, about)                                                                            \
+    bool name##_folder_knows(const char *path);                                                    \
+    status name##_folder_read(ingest_file *f);
+#include "data/formats.def"
+#undef FORMAT
+#undef FOLDER_FORMAT
 #endif

@@ -9,12 +9,8 @@
 #include "util/hash.h"
 #include "util/json.h"
 
-int squad_knows(const char *path, const char *head, size_t n);
-status squad_read(ingest_file *f);
-
-int squad_knows(const char *path, const char *head, size_t n) {
-    (void)path;
-    (void)n;
+int squad_knows(const ingest_head *h) {
+    const char *head = h->at;
     while (*head && strchr(" \t\r\n", *head)) head++;
     if (*head != '{' || !strstr(head, "\"data\"")) return 0;
     return strstr(head, "\"paragraphs\"") && strstr(head, "\"context\"") ? 60 : 0;
@@ -23,7 +19,7 @@ int squad_knows(const char *path, const char *head, size_t n) {
 typedef struct squad {
     ingest_file *f;
     char *title;
-    int64_t article, paragraph;
+    int64_t paragraph; /* of the article, from 1 */
 } squad;
 
 static char *answers_of(const json_t *qa) {
@@ -60,8 +56,7 @@ static status put_qa(squad *s, const json_t *qa, const char *document) {
 }
 
 static status put_paragraph(squad *s, const json_t *p) {
-    const char *context;
-    TRY(json_want_str(p, "context", "a SQuAD paragraph", &context));
+    const char *context = json_str(p, "context", "");
     size_t n = strlen(context);
     char id[41], *uri = xasprintf("%s#%s/%ld", s->f->path, s->title, (long)++s->paragraph);
     char *title = xstrdup(s->title);
@@ -80,31 +75,40 @@ static status put_paragraph(squad *s, const json_t *p) {
     return st;
 }
 
+static void set_title(squad *s, const char *bytes, size_t n) {
+    json_t *j = json_loadb(bytes, n, JSON_DECODE_ANY, NULL);
+    free(s->title);
+    s->title = xstrdup(json_is_string(j) ? json_string_value(j) : "");
+    s->paragraph = 0;
+    json_decref(j);
+}
+
+/* A paragraph that is no good costs itself alone. */
 static status put_record(void *arg, const char *bytes, size_t n, int which, int64_t line) {
     squad *s = arg;
-    char what[96];
-    snprintf(what, sizeof what, "line %ld", (long)line);
-    json_t *j = NULL;
-    if (which == 0) { /* a title, as JSON */
-        TRY(json_parse(bytes, n, what, &j));
-        free(s->title);
-        s->title = xstrdup(json_is_string(j) ? json_string_value(j) : "");
-        s->paragraph = 0;
-        json_decref(j);
+    if (which == 0) {
+        set_title(s, bytes, n);
         return OK;
     }
-    TRY(json_parse(bytes, n, what, &j));
-    status st = put_paragraph(s, j);
+    json_error_t e;
+    json_t *j = json_loadb(bytes, n, 0, &e);
+    const char *fault = !j                                               ? e.text
+                        : !json_is_string(json_object_get(j, "context")) ? "has no context"
+                                                                         : NULL;
+    status st = OK;
+    if (fault) {
+        ingest_counts_of(s->f)->documents.skipped++;
+        ingest_skip_record(s->f, "the paragraph at line %lld: %s", (long long)line, fault);
+    } else {
+        st = put_paragraph(s, j);
+    }
     json_decref(j);
     return st;
 }
 
 status squad_read(ingest_file *f) {
     squad s = {.f = f, .title = xstrdup("")};
-    reader *r = NULL;
-    status st = reader_open(f->path, &r);
-    if (!st) st = json_scan(r, "data.*.title|data.*.paragraphs.*", 0, put_record, &s);
-    reader_close(r);
+    status st = json_scan(f->r, "data.*.title|data.*.paragraphs.*", 0, put_record, &s);
     free(s.title);
     return st;
 }

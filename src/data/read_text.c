@@ -9,21 +9,27 @@
 
 enum { PART_BYTES = 8 << 20 };
 
-int text_knows(const char *path, const char *head, size_t n);
-status text_read(ingest_file *f);
-
 static bool ends_in(const char *path, const char *suffix) {
     size_t n = strlen(path), m = strlen(suffix);
     return n >= m && strcasecmp(path + n - m, suffix) == 0;
 }
 
-int text_knows(const char *path, const char *head, size_t n) {
-    if (n == 0 || memchr(head, 0, n)) return 0;
+/* Records of a shape that no reader knows are no text to read. */
+static bool looks_like_json(const char *head) {
+    head += strspn(head, "\xEF\xBB\xBF \t\r\n");
+    if (*head != '{' && *head != '[') return false;
+    bool is_array = *head++ == '[';
+    head += strspn(head, " \t\r\n");
+    return *head && strchr(is_array ? "[{\"]" : "\"}", *head);
+}
+
+int text_knows(const ingest_head *h) {
+    if (h->n == 0 || memchr(h->at, 0, h->n)) return 0;
     static const char *const mine[] = {".txt", ".md",     ".markdown", ".text",
                                        ".rst", ".txt.gz", ".md.gz"};
     for (size_t i = 0; i < sizeof mine / sizeof *mine; i++)
-        if (ends_in(path, mine[i])) return 50;
-    return 1; /* whatever is text */
+        if (ends_in(h->path, mine[i])) return 50;
+    return looks_like_json(h->at) ? 0 : 1; /* whatever is text */
 }
 
 /* The file's name without folder and endings. */
@@ -60,6 +66,17 @@ static status put_part(ingest_file *f, const char *title, int64_t part, const ch
     return st;
 }
 
+/* Removes the parts from this number on (from 0) that the file had when it was longer. */
+static status forget_parts(ingest_file *f, int64_t part) {
+    for (bool found = true; found; part++) {
+        char *uri = xasprintf("%s#part%ld", f->path, (long)part + 1);
+        status st = ingest_forget(f, uri, &found);
+        free(uri);
+        TRY(st);
+    }
+    return OK;
+}
+
 /* Where to cut a full buffer: behind the last line end of its second half, else at a blank, else
  * before a character. */
 static size_t cut_at(const buf *b) {
@@ -73,15 +90,13 @@ static size_t cut_at(const buf *b) {
 }
 
 status text_read(ingest_file *f) {
-    reader *r = NULL;
-    TRY(reader_open(f->path, &r));
     buf text = {0};
     char *block = xmalloc(65536), *title = NULL;
     size_t got = 1, skip = 0;
     int64_t part = 0;
     status st = OK;
     while (!st && got > 0) {
-        st = reader_read(r, block, 65536, &got);
+        st = reader_read(f->r, block, 65536, &got);
         if (st) break;
         buf_add(&text, block, got);
         if (!title && (got == 0 || text.len >= 65536)) {
@@ -98,10 +113,10 @@ status text_read(ingest_file *f) {
         skip = 0;
     }
     if (!st && (text.len > skip || part == 0))
-        st = put_part(f, title, part, text.at ? text.at + skip : "", text.len - skip);
+        st = put_part(f, title, part++, text.at ? text.at + skip : "", text.len - skip);
+    if (!st) st = forget_parts(f, part);
     buf_clear(&text);
     free(block);
     free(title);
-    reader_close(r);
     return st;
 }

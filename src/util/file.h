@@ -10,6 +10,9 @@ status reader_open(const char *path, reader **out);
 void reader_close(reader *r); /* NULL is a no-op */
 /* Reads up to n bytes; *got 0 at the end. ERR_FORMAT on a damaged or truncated gzip stream. */
 status reader_read(reader *r, void *bytes, size_t n, size_t *got);
+/* What comes next, without taking it: up to 64 KiB, fewer only where the file ends before.
+ * Borrowed until the next call. */
+status reader_peek(reader *r, const char **bytes, size_t *n);
 /* The next line without its \n (and \r before it) into line (reset first); *more false at
  * the end. A line longer than 1 GiB is ERR_FORMAT. NUL bytes are kept. */
 status reader_line(reader *r, buf *line, bool *more);

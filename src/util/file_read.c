@@ -120,11 +120,9 @@ static status next_member(reader *r, bool *more) {
     return OK;
 }
 
-/* The next stretch of inflated bytes into text; empty only at the end. */
-static status fill_gzip(reader *r) {
-    r->at = r->end = r->text;
-    while (r->end == r->at) {
-        bool more;
+/* Inflates behind what is in text; adds nothing only at the end of the file. */
+static status inflate_more(reader *r) {
+    for (bool more, grown = false; !grown;) {
         if (!r->in_member) {
             TRY(next_member(r, &more));
             if (!more) return OK;
@@ -134,13 +132,15 @@ static status fill_gzip(reader *r) {
             FAIL(ERR_FORMAT,
                  "%s: the gzip data ends too early: the file was cut short, fetch it again",
                  r->path);
-        r->z.next_out = r->text;
-        r->z.avail_out = (uInt)WINDOW;
+        size_t used = (size_t)(r->end - r->text);
+        r->z.next_out = r->text + used;
+        r->z.avail_out = (uInt)(WINDOW - used);
         int code = inflate(&r->z, Z_NO_FLUSH);
         if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
             FAIL(ERR_FORMAT, "%s: damaged gzip data: %s", r->path,
                  r->z.msg ? r->z.msg : "zlib gives no reason");
         if (code == Z_STREAM_END) r->in_member = false;
+        grown = r->z.next_out > r->text + used;
         r->end = r->z.next_out;
     }
     return OK;
@@ -149,7 +149,10 @@ static status fill_gzip(reader *r) {
 /* Makes [at, end) non-empty unless the file has ended. */
 static status fill(reader *r) {
     if (r->at < r->end) return OK;
-    if (r->is_gzip) return fill_gzip(r);
+    if (r->is_gzip) {
+        r->at = r->end = r->text;
+        return inflate_more(r);
+    }
     size_t got;
     TRY(fill_raw(r, 0, &got));
     r->at = r->raw;
@@ -171,6 +174,26 @@ status reader_read(reader *r, void *bytes, size_t n, size_t *got) {
         done += k;
     }
     *got = done;
+    return OK;
+}
+
+status reader_peek(reader *r, const char **bytes, size_t *n) {
+    uint8_t *window = r->is_gzip ? r->text : r->raw;
+    size_t have = (size_t)(r->end - r->at);
+    if (have) memmove(window, r->at, have);
+    r->at = window;
+    r->end = window + have;
+    while (have < WINDOW) {
+        size_t got;
+        status st = r->is_gzip ? inflate_more(r) : fill_raw(r, have, &got);
+        /* As in reader_read: what came before a damaged place counts. */
+        if (st && have == 0) return st;
+        if (!st && !r->is_gzip) r->end += got;
+        if (st || (size_t)(r->end - r->at) == have) break;
+        have = (size_t)(r->end - r->at);
+    }
+    *bytes = (const char *)r->at;
+    *n = (size_t)(r->end - r->at);
     return OK;
 }
 
