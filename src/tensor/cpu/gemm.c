@@ -23,10 +23,10 @@
 
 enum {
     KC_CACHED = 2048, /* bytes of k in one pass, packed, where b's panels are there ... */
-    KC_FRESH = 1024,  /* ... and where they are made on the way and c is the result of long sums */
+    KC_FRESH = 512,   /* ... and where they are made on the way and c is the result of long sums */
     MC = 256,         /* most rows of a task */
     B_BYTES = 512 << 10, /* of op(b) panels that share L2 with the rest */
-    KL_BYTES = 1 << 20,  /* of op(b) packed at a time when it is not cached */
+    KL_BYTES = 1 << 19,  /* of op(b) packed at a time when it is not cached */
     PACK_LINES = 256,    /* a task of parallel packing: lines ... */
     PACK_K = 256,        /* ... by k */
     TASK_FLOP = 1 << 21, /* a smaller task costs more to hand out than it gains */
