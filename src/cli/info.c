@@ -51,13 +51,12 @@ static status add_index(rag *r, const store_counts *n, json_t **out, json_t *sta
     status st = manifest_read(folder, &m);
     free(folder);
     if (st) return st;
-    int64_t words = passages_in(m.lexical, m.n_lexical),
-            vectors = passages_in(m.vectors, m.n_vectors);
+    int64_t words = passages_in(m.lexical, m.n_lexical), rows = passages_in(m.vectors, m.n_vectors);
     *out = json_pack("{s:I, s:I, s:I, s:I, s:s, s:I, s:f, s:f, s:b}", "generation",
                      (json_int_t)m.generation, "lexical", (json_int_t)words, "vectors",
-                     (json_int_t)vectors, "deleted", (json_int_t)m.n_deleted, "retriever",
-                     m.key.model, "dim", (json_int_t)m.key.dim, "dense_weight", m.fuse.lambda,
-                     "neighbour_share", m.fuse.share, "tuned", m.is_tuned);
+                     (json_int_t)rows, "deleted", (json_int_t)m.n_deleted, "retriever", m.key.model,
+                     "dim", (json_int_t)m.key.dim, "dense_weight", m.fuse.lambda, "neighbour_share",
+                     m.fuse.share, "tuned", m.is_tuned);
     checkpoint best = {0};
     st = checkpoint_find(r->home, "retriever", NULL, CHECKPOINT_BEST, &best);
     bool behind = n->stale > 0 || words - m.n_deleted < n->passages ||
@@ -76,14 +75,14 @@ static status gather(rag *r, json_t **out) {
     json_t *checkpoints = json_array(), *stale = json_array(), *index = NULL;
     status st = add_checkpoints(r, checkpoints, stale);
     if (!st) st = add_index(r, &n, &index, stale);
-    json_t *tokenizer = r->t ? json_pack("{s:s, s:I}", "hash", tokenizer_hash(r->t), "vocab_size",
-                                         (json_int_t)tokenizer_size(r->t))
-                             : json_null();
+    json_t *pieces = r->t ? json_pack("{s:s, s:I}", "hash", tokenizer_hash(r->t), "vocab_size",
+                                      (json_int_t)tokenizer_size(r->t))
+                          : json_null();
     *out =
         json_pack("{s:I, s:I, s:{s:I, s:I, s:I}, s:s, s:o, s:o, s:o, s:o}", "documents",
                   (json_int_t)n.documents, "passages", (json_int_t)n.passages, "questions", "train",
                   (json_int_t)n.served[SPLIT_TRAIN], "dev", (json_int_t)n.served[SPLIT_DEV], "test",
-                  (json_int_t)n.served[SPLIT_TEST], "cut", store_cut(r->s), "tokenizer", tokenizer,
+                  (json_int_t)n.served[SPLIT_TEST], "cut", store_cut(r->s), "tokenizer", pieces,
                   "checkpoints", checkpoints, "index", index ? index : json_null(), "stale", stale);
     return st;
 }

@@ -5,7 +5,8 @@
 
 #include "util/stop.h"
 
-enum { BATCH_TOKENS = 8192 };
+/* Small enough that a batch's activations stay near the cores, large enough to fill the kernels. */
+enum { BATCH_TOKENS = 2048 };
 
 int64_t embed_passage_ids(const retriever *m, const corpus *c, int64_t i, int32_t *ids) {
     int64_t n = 0;
@@ -16,8 +17,18 @@ int64_t embed_passage_ids(const retriever *m, const corpus *c, int64_t i, int32_
     return n;
 }
 
-static void run(retriever *m, graph *g, const int32_t *ids, const span *texts, int64_t n,
-                text_kind kind, float *out) {
+/* The model's own graph for inference: its memory is kept between calls. */
+static graph *inference_graph(retriever *m) {
+    if (!m->inference) {
+        m->inference_arena = arena_new(0);
+        m->inference = graph_new(m->inference_arena, NULL, false);
+    }
+    return m->inference;
+}
+
+static void run(retriever *m, const int32_t *ids, const span *texts, int64_t n, text_kind kind,
+                float *out) {
+    graph *g = inference_graph(m);
     tensor *v = retriever_encode(m, g, ids, (spans){n, texts}, kind, true);
     memcpy(out, v->v, (size_t)(n * m->c.embedding_dim) * sizeof(float));
     graph_reset(g, 0);
@@ -25,8 +36,6 @@ static void run(retriever *m, graph *g, const int32_t *ids, const span *texts, i
 
 void embed_texts(retriever *m, const int32_t *ids, const span *texts, int64_t n, text_kind kind,
                  float *out) {
-    arena *a = arena_new(0);
-    graph *g = graph_new(a, NULL, false);
     span *s = xmalloc((size_t)(n + 1) * sizeof *s);
     for (int64_t i = 0, j; i < n; i = j) {
         /* spans of this batch, moved to begin at the batch's first token */
@@ -36,11 +45,9 @@ void embed_texts(retriever *m, const int32_t *ids, const span *texts, int64_t n,
             s[j - i] = (span){texts[j].begin - first, texts[j].end - first};
             last = texts[j].end;
         }
-        run(m, g, ids + first, s, j - i, kind, out + i * m->c.embedding_dim);
+        run(m, ids + first, s, j - i, kind, out + i * m->c.embedding_dim);
     }
     free(s);
-    graph_free(g);
-    arena_free(a);
 }
 
 status embed_passages(retriever *m, const corpus *c, const int64_t *index, int64_t n, float *out,

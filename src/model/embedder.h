@@ -1,7 +1,8 @@
 #ifndef RAGLAN_MODEL_EMBEDDER_H
 #define RAGLAN_MODEL_EMBEDDER_H
 /* Vectors for texts: the retriever run over a corpus or over questions, a few thousand tokens
- * at a time. The result does not depend on how texts are batched together. */
+ * at a time. The result does not depend on how texts are batched together. One thread at a time
+ * per retriever; the work itself is spread over all. */
 #include "data/corpus.h"
 #include "model/retriever.h"
 

@@ -115,6 +115,8 @@ retriever *retriever_new(const retriever_config *c, const float *idf, uint64_t s
 
 void retriever_free(retriever *m) {
     if (!m) return;
+    graph_free(m->inference);
+    arena_free(m->inference_arena);
     params_free(m->p);
     free(m->attends);
     free(m->feeds);

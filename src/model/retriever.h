@@ -36,8 +36,10 @@ typedef struct retriever {
     attend_layer *attends; /* [n_blocks] */
     feed_layer *feeds;
     tensor *norm, *norm_bias;
-    tensor *mix;       /* [D, D] */
-    tensor *out;       /* [D, E] */
+    tensor *mix;      /* [D, D] */
+    tensor *out;      /* [D, E] */
+    graph *inference; /* made by the embedder at first use, and its memory */
+    arena *inference_arena;
     tensor *log_scale; /* [1, 1]: log of 1/temperature */
 } retriever;
 
