@@ -4,8 +4,8 @@
  * steps from all over the run are tried out ahead of time: gradients are made and thrown away,
  * and the optimizer takes a step of length zero. Nothing that decides about the run has moved
  * when it begins, hence the same number of steps given as --num_iters ends in the same bytes.
- * While the run goes on, the clock is watched: if it turns out slower than measured, the total
- * comes down (in the second half only, when there is something to judge by). */
+ * While the run goes on, the clock is watched: in the first half of the time the total follows what
+ * steps turn out to cost, in the second it only comes down, where the deadline wants it. */
 #include "train/trainer_int.h"
 
 #include "util/stop.h"
@@ -17,6 +17,9 @@
 
 #define PROBE_SHARE   .04 /* of the budget, for trying out */
 #define PROBE_ROUNDS  4
+#define PROBES_LEAST  3    /* the last, first and middle steps, unless .. */
+#define PROBE_MOST    .25  /* .. they take this share of the budget */
+#define ADJUST_SHARE  .05  /* of the budget between two adjustments of the total */
 #define EVAL_SHARE    .15  /* of the budget at most, for evaluations */
 #define EVALS_LEAST   4    /* so many at least, where EVAL_SHARE allows */
 #define PROVISIONAL   1000 /* steps, where no number was given: only shares of it matter */
@@ -41,16 +44,17 @@ static int64_t bin_middle(const run *r, int bin) {
 }
 
 /* Mean of several rounds over the bins, the first of which only warms up and counts where
- * there was no time for another. Halves before quarters before eighths, so that a few tries
- * cover the run. */
+ * there was no time for another. The ends before what lies between, so that a few
+ * tries cover the run. */
 static status probe_all(run *r) {
-    static const int order[FIT_BINS] = {7, 3, 1, 5, 0, 2, 4, 6};
-    double sum[FIT_BINS] = {0}, until = now_s() + PROBE_SHARE * r->fit.budget_s;
+    static const int order[FIT_BINS] = {7, 0, 3, 5, 1, 2, 4, 6};
+    double sum[FIT_BINS] = {0}, begun = now_s();
     int n[FIT_BINS] = {0}, measured = 0;
     for (int k = 0; k < PROBE_ROUNDS * FIT_BINS; k++) {
         int bin = order[k % FIT_BINS];
         if (bin < FIT_BINS - 1 && bin_middle(r, bin) < r->step) continue; /* behind us */
-        if (measured++ > 0 && now_s() > until) break;
+        double most = measured < PROBES_LEAST ? PROBE_MOST : PROBE_SHARE;
+        if (measured++ > 0 && now_s() - begun > most * r->fit.budget_s) break;
         double seconds;
         TRY(probe(r, bin_middle(r, bin), &seconds));
         if (k >= FIT_BINS && k < 2 * FIT_BINS) sum[bin] = n[bin] = 0;
@@ -182,6 +186,8 @@ status fit_run(run *r) {
         choose(r);
     else
         shorten(r);
+    f->most = is_new ? INT64_MAX : r->total;
+    f->adjusted_s = now_s() - r->begun_s;
     char *command = fit_command(r);
     log_info("%" PRId64 " steps fit %.3g minutes (%.3g s a step, %.3g s an evaluation); the same "
              "again: %s",
@@ -191,11 +197,25 @@ status fit_run(run *r) {
     return OK;
 }
 
+/* The total that the clock allows if what is left goes on as it went; up to twice as many steps. */
+static void adjust(run *r) {
+    double left = clock_left_s(r), wanted = fit_left_s(r);
+    double share = fmin(fmax(left, 0) / fmax(wanted, 1e-6), 2);
+    if (share > .95 && share < 1.05) return;
+    int64_t total = r->step + (int64_t)((double)(r->total - r->step) * share);
+    r->total = r->o.lr.total = total < r->fit.most ? total : r->fit.most;
+}
+
 void fit_watch(run *r) {
     fit *f = &r->fit;
     if (f->budget_s <= 0 || r->step >= r->total) return;
     int bin = (int)(FIT_BINS * (r->step - 1) / r->total);
-    double weight = fmax(.02, 1 / (double)++f->watched);
+    double weight = fmax(.02, 1 / (double)++f->watched), passed = now_s() - r->begun_s;
     if (f->step_s[bin] > 0) f->slower += weight * (r->last_step_s / f->step_s[bin] - f->slower);
-    if (f->deadline_s - now_s() < f->budget_s / 2) shorten(r);
+    if (passed > f->budget_s / 2) {
+        shorten(r);
+    } else if (passed - f->adjusted_s > ADJUST_SHARE * f->budget_s) {
+        f->adjusted_s = passed;
+        adjust(r);
+    }
 }

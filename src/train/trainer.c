@@ -62,9 +62,10 @@ status train_pulse(step_result *out, double share) {
     return OK;
 }
 
+/* Every steps_per_eval and at the end; the last but one is left out when the end is near. */
 static bool evaluation_is_due(const run *r) {
-    bool at =
-        r->step == r->total || (r->o.steps_per_eval > 0 && r->step % r->o.steps_per_eval == 0);
+    int64_t every = r->o.steps_per_eval, left = r->total - r->step;
+    bool at = left == 0 || (every > 0 && r->step % every == 0 && left >= every / 4);
     return r->step > 0 && at && r->evaluated != r->step;
 }
 

@@ -16,8 +16,10 @@ typedef struct fit {
     double budget_s;
     double step_s[FIT_BINS];
     double eval_s, save_s;
-    double slower;   /* steps take so many times the measured cost, a moving mean */
-    int64_t watched; /* steps in it */
+    double slower;     /* steps take so many times the measured cost, a moving mean */
+    int64_t watched;   /* steps in it */
+    int64_t most;      /* the total never exceeds it: an unfinished run's own */
+    double adjusted_s; /* seconds into the run when the total was last looked at */
 } fit;
 
 /* Sums since the last report line. */
