@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/unicode.h"
+
 typedef struct loader {
     corpus *c;
     const tokenizer *t;
@@ -160,50 +162,117 @@ int corpus_neighbours(void *corpus_, int64_t id, int reach, int64_t *ids) {
     return n;
 }
 
-static bool same_bytes(const char *a, const char *b, size_t n, bool fold) {
-    for (size_t i = 0; i < n; i++)
-        if (fold ? tolower((unsigned char)a[i]) != tolower((unsigned char)b[i]) : a[i] != b[i])
-            return false;
-    return true;
+/* ---- an answer within a passage ---- */
+
+/* A passage's text and where each of its tokens begins in it. */
+typedef struct spelling {
+    buf text;
+    int64_t *begins; /* [n_tokens + 1] */
+    int64_t n_tokens;
+} spelling;
+
+static spelling spelling_new(int64_t n_tokens) {
+    return (spelling){.begins = xmalloc((size_t)(n_tokens + 1) * sizeof(int64_t)),
+                      .n_tokens = n_tokens};
+}
+
+static void spelling_clear(spelling *s) {
+    buf_clear(&s->text);
+    free(s->begins);
+}
+
+/* The same in lower case. Of a character spelled by several tokens all begin where it does. */
+static spelling spelling_lower(const spelling *s) {
+    spelling low = spelling_new(s->n_tokens);
+    int64_t j = 0;
+    for (size_t i = 0; i < s->text.len;) {
+        int64_t begin = (int64_t)low.text.len;
+        utf8_put(&low.text, utf8_lower(utf8_next(s->text.at, s->text.len, &i)));
+        for (; j < s->n_tokens && s->begins[j] < (int64_t)i; j++) low.begins[j] = begin;
+    }
+    for (; j <= s->n_tokens; j++) low.begins[j] = (int64_t)low.text.len;
+    return low;
+}
+
+/* An answer as tokens would spell it: blanks in a row are one, none at the ends. */
+static void spell_answer(const char *answer, bool fold, buf *out) {
+    buf_reset(out);
+    for (; *answer; answer++)
+        if (!isspace((unsigned char)*answer))
+            buf_putc(out, *answer);
+        else if (out->len && out->at[out->len - 1] != ' ')
+            buf_putc(out, ' ');
+    while (out->len && out->at[out->len - 1] == ' ') out->at[--out->len] = 0;
+    if (!fold) return;
+    buf low = {0};
+    for (size_t i = 0; i < out->len;) utf8_put(&low, utf8_lower(utf8_next(out->at, out->len, &i)));
+    buf_clear(out);
+    *out = low;
+}
+
+static bool is_word(int32_t c) {
+    char_class k = utf8_class(c);
+    return k == CHAR_LETTER || k == CHAR_MARK || k == CHAR_NUMBER;
+}
+
+/* Do the characters on both sides of byte `at` belong to one word? */
+static bool inside_word(const buf *text, int64_t at) {
+    if (at <= 0 || at >= (int64_t)text->len) return false;
+    size_t before = (size_t)at - 1, after = (size_t)at;
+    while (before > 0 && ((unsigned char)text->at[before] & 0xC0) == 0x80) before--;
+    return is_word(utf8_next(text->at, text->len, &before)) &&
+           is_word(utf8_next(text->at, text->len, &after));
 }
 
 /* The tokens whose text, but for a leading blank, is exactly bytes at..at+n. */
-static span tokens_at(const buf *text, const int64_t *begins, int64_t n_tokens, int64_t at,
-                      int64_t n) {
-    for (int64_t j = 0; j < n_tokens; j++) {
-        int64_t b = begins[j];
-        if (b < at && b + 1 == at && text->at[b] == ' ') b++;
+static span tokens_at(const spelling *s, int64_t at, int64_t n) {
+    for (int64_t j = 0; j < s->n_tokens; j++) {
+        int64_t b = s->begins[j];
+        if (b < at && b + 1 == at && s->text.at[b] == ' ') b++;
         if (b != at) continue;
-        for (int64_t k = j + 1; k <= n_tokens; k++)
-            if (begins[k] == at + n) return (span){j, k};
+        for (int64_t k = j + 1; k <= s->n_tokens; k++)
+            if (s->begins[k] == at + n) return (span){j, k};
         return (span){0, 0};
     }
     return (span){0, 0};
 }
 
-static span find_text(const buf *text, const int64_t *begins, int64_t n_tokens, const char *answer,
-                      bool fold) {
-    int64_t n = (int64_t)strlen(answer);
-    for (int64_t at = 0; n > 0 && at + n <= (int64_t)text->len; at++) {
-        if (!same_bytes(text->at + at, answer, (size_t)n, fold)) continue;
-        span s = tokens_at(text, begins, n_tokens, at, n);
-        if (s.end > s.begin) return s;
+static span find_text(const spelling *s, const buf *answer) {
+    int64_t n = (int64_t)answer->len;
+    for (int64_t at = 0; n > 0 && at + n <= (int64_t)s->text.len; at++) {
+        if (memcmp(s->text.at + at, answer->at, (size_t)n) != 0) continue;
+        if (inside_word(&s->text, at) || inside_word(&s->text, at + n)) continue;
+        span found = tokens_at(s, at, n);
+        if (found.end > found.begin) return found;
     }
     return (span){0, 0};
 }
 
+static span find_any(const spelling *s, char *const *answers, int64_t n, bool fold) {
+    buf answer = {0};
+    span found = {0, 0};
+    for (int64_t i = 0; i < n && found.end == 0; i++) {
+        spell_answer(answers[i], fold, &answer);
+        found = find_text(s, &answer);
+    }
+    buf_clear(&answer);
+    return found;
+}
+
 span corpus_find_answer(const corpus *c, const tokenizer *t, int64_t i, char *const *answers,
                         int64_t n) {
-    buf text = {0};
-    int64_t n_tokens = c->text[i].end - c->text[i].begin;
-    int64_t *begins = xmalloc((size_t)(n_tokens + 1) * sizeof *begins);
-    tokens_text(t, c->tokens + c->text[i].begin, n_tokens, &text, begins);
-    span found = {0, 0};
-    for (int fold = 0; fold < 2 && found.end == 0; fold++)
-        for (int64_t j = 0; j < n && found.end == 0; j++)
-            found = find_text(&text, begins, n_tokens, answers[j], fold);
-    free(begins);
-    buf_clear(&text);
+    span found = {0, 0}, text = c->text[i];
+    spelling s = spelling_new(text.end - text.begin);
+    tokens_text(t, c->tokens + text.begin, s.n_tokens, &s.text, s.begins);
+    if (utf8_invalid_at(s.text.at ? s.text.at : "", s.text.len) < 0) {
+        found = find_any(&s, answers, n, false);
+        if (found.end == 0) {
+            spelling low = spelling_lower(&s);
+            found = find_any(&low, answers, n, true);
+            spelling_clear(&low);
+        }
+    }
+    spelling_clear(&s);
     return found;
 }
 

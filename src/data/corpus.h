@@ -32,11 +32,12 @@ span corpus_document(const corpus *c,
 void tokens_text(const tokenizer *t, const int32_t *ids, int64_t n, buf *out, int64_t *begins);
 /* Passages before and after `id` in its document: search's neighbour_source over a corpus. */
 int corpus_neighbours(void *corpus_, int64_t id, int reach, int64_t *ids);
-/* The tokens of passage i that spell one of the answers (exact case first, then any case), as
- * positions within the passage; empty when none fits token edges. */
+/* The tokens of passage i that spell one of the answers, as positions within the passage: the
+ * first place, exact case before any case, where whole words stand and token edges fit. Empty
+ * when there is none. */
 span corpus_find_answer(const corpus *c, const tokenizer *t, int64_t i, char *const *answers,
                         int64_t n);
-/* ln(N / df) + 1 of every vocabulary entry over passages, unseen ones as the rarest: [vocab].
+/* ln((N + 1) / df) + 1 of every vocabulary entry over passages, unseen ones as the rarest: [vocab].
  * Caller frees. */
 float *corpus_idf(const corpus *c, int64_t vocab);
 

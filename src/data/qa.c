@@ -50,14 +50,21 @@ typedef struct loading {
 
 /* ---- reading questions ---- */
 
+/* Answers without any token would be found everywhere, and nothing could be learnt from them. */
 static status add_answers(loading *l, qa *q, const char *json) {
     json_t *list = NULL;
     TRY(json_parse(json, strlen(json), "answers of a question", &list));
     char **answers = ARENA_ARRAY(l->set->a, char *, json_array_size(list) + 1);
+    buf form = {0};
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *a = json_string_value(json_array_get(list, i));
-        if (a && *a) answers[q->n_answers++] = arena_strdup(l->set->a, a);
+        has_prepare(HAS_TOKENS, a ? a : "", a ? strlen(a) : 0, &form);
+        if (form.len < 2)
+            l->set->n_dropped++;
+        else
+            answers[q->n_answers++] = arena_strdup(l->set->a, a);
     }
+    buf_clear(&form);
     q->answers = answers;
     json_decref(list);
     return OK;
@@ -114,12 +121,10 @@ static status add_question(void *arg, const store_question *sq) {
     size_t mark = arena_mark(l->tmp);
     TRY(add_documents(l, sq, &keys, &n_keys));
     q.n_documents = n_keys;
-    int64_t dropped = 0;
-    l->answers[set->n] = q.n_answers ? answer_set_new(HAS_TOKENS, (const char *const *)q.answers,
-                                                      q.n_answers, &dropped)
-                                     : NULL;
-    set->n_dropped += dropped;
-    q.has_judgement = !q.unanswerable && (n_keys > 0 || q.n_answers > dropped);
+    l->answers[set->n] =
+        q.n_answers ? answer_set_new(HAS_TOKENS, (const char *const *)q.answers, q.n_answers, NULL)
+                    : NULL;
+    q.has_judgement = !q.unanswerable && (n_keys > 0 || q.n_answers > 0);
     if (q.has_judgement)
         for (int64_t i = 0; i < n_keys; i++) pair_add(&l->by_document, keys[i], set->n);
     arena_reset(l->tmp, mark);
@@ -204,7 +209,6 @@ static void fill_table(loading *l, answer_table *t) {
         if (!x->has_judgement || x->n_documents > 0) continue;
         for (int64_t i = 0; i < x->n_answers; i++) {
             has_prepare(HAS_TOKENS, x->answers[i], strlen(x->answers[i]), &form);
-            if (form.len < 2) continue;
             size_t end;
             uint64_t key = token_hash(&form, 1, &end);
             if (end + 1 < form.len) key = two_key(key, token_hash(&form, end + 1, &end));
