@@ -45,9 +45,9 @@ typedef struct set_search {
     search_mode mode;
     int64_t k, first;
     const float *embedded; /* [n, E] of questions first.. */
-    hit *hits;            /* [n, k] */
-    int64_t *n_hits;      /* [n] */
-    status *result;       /* [n] */
+    hit *hits;             /* [n, k] */
+    int64_t *n_hits;       /* [n] */
+    status *result;        /* [n] */
     int64_t *out;
 } set_search;
 
@@ -58,11 +58,11 @@ static void search_one(void *arg, int64_t i, int worker) {
     const qa *x = &s->set->at[q];
     hit *hits = s->hits + i * s->k;
     s->n_hits[i] = 0;
-    s->result[i] =
-        x->tokens.end > x->tokens.begin
-            ? run(s->f, x->question, s->embedded ? s->embedded + i * s->f->m->c.embedding_dim : NULL,
-                  s->mode, s->k, hits, &s->n_hits[i])
-            : OK;
+    s->result[i] = x->tokens.end > x->tokens.begin
+                       ? run(s->f, x->question,
+                             s->embedded ? s->embedded + i * s->f->m->c.embedding_dim : NULL,
+                             s->mode, s->k, hits, &s->n_hits[i])
+                       : OK;
     int64_t n = 0;
     for (int64_t j = 0; j < s->n_hits[i]; j++) {
         int64_t p = corpus_find(s->c, hits[j].id);
@@ -84,12 +84,13 @@ static status search_batch(set_search *s, int64_t n) {
     }
     s->embedded = rows;
     par_for(n, search_one, s);
+    status st = OK;
+    for (int64_t i = 0; i < n && !st; i++) {
+        if (s->result[i]) search_one(s, i, 0); /* the sentence was another thread's: say it here */
+        st = s->result[i];
+    }
     free(rows);
-    for (int64_t i = 0; i < n; i++)
-        if (s->result[i]) /* the sentence was another thread's: say it again here */
-            return run(s->f, s->set->at[s->first + i].question, NULL, s->mode, s->k, s->hits,
-                       s->n_hits);
-    return OK;
+    return st;
 }
 
 status finder_run_all(const finder *f, const corpus *c, const qa_set *set, search_mode mode,
