@@ -8,13 +8,16 @@
 /* Small enough that a batch's activations stay near the cores, large enough to fill the kernels. */
 enum { BATCH_TOKENS = 2048 };
 
+static int64_t title_tokens(const retriever *m, const corpus *c, int64_t i) {
+    int64_t n = c->title[i].end - c->title[i].begin;
+    return !m->c.title ? 0 : n < EMBED_TITLE_MAX ? n : EMBED_TITLE_MAX;
+}
+
 int64_t embed_passage_ids(const retriever *m, const corpus *c, int64_t i, int32_t *ids) {
-    int64_t n = 0;
-    if (m->c.title)
-        for (int64_t j = c->title[i].begin; j < c->title[i].end && n < EMBED_TITLE_MAX; j++)
-            ids[n++] = c->tokens[j];
-    for (int64_t j = c->text[i].begin; j < c->text[i].end; j++) ids[n++] = c->tokens[j];
-    return n;
+    int64_t n_title = title_tokens(m, c, i), n = c->text[i].end - c->text[i].begin;
+    if (n_title) memcpy(ids, c->tokens + c->title[i].begin, (size_t)n_title * sizeof *ids);
+    if (n) memcpy(ids + n_title, c->tokens + c->text[i].begin, (size_t)n * sizeof *ids);
+    return n_title + n;
 }
 
 /* The model's own graph for inference: its memory is kept between calls. */
@@ -62,8 +65,11 @@ status embed_passages(retriever *m, const corpus *c, const int64_t *index, int64
     status st = OK;
     for (int64_t i = 0, j; i < n && !st; i = j) {
         int64_t at = 0;
-        for (j = i; j < n && at < BATCH_TOKENS && j - i < BATCH_TOKENS; j++) {
-            int64_t k = embed_passage_ids(m, c, index ? index[j] : j, ids + at);
+        for (j = i; j < n && j - i < BATCH_TOKENS; j++) {
+            int64_t p = index ? index[j] : j;
+            span s = c->text[p];
+            if (j > i && at + title_tokens(m, c, p) + s.end - s.begin > BATCH_TOKENS) break;
+            int64_t k = embed_passage_ids(m, c, p, ids + at);
             texts[j - i] = (span){at, at + k};
             at += k;
         }
