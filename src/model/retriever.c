@@ -100,7 +100,7 @@ retriever *retriever_new(const retriever_config *c, const float *idf, uint64_t s
         c->bag && c->embedding_dim == c->dim
             ? (param_options){.init = INIT_EYE, .scale = 1}
             : (param_options){.init = INIT_NORMAL, .scale = 1.0f / sqrtf((float)c->dim)});
-    /* temperature .05 at the start, never below .01 (log 100 is kept by the caller's clamp) */
+    /* temperature .05 at the start; training keeps it from falling below .01 */
     m->log_scale =
         params_add(m->p, "log_scale", 1, 1, (param_options){.init = INIT_ONE, .no_decay = true});
     if (params_build(m->p, seed, with_grad)) {
@@ -192,22 +192,14 @@ static tensor *gather_window(graph *g, tensor *x, const window_plan *p, spans te
     return t_gather(g, x, row, rows);
 }
 
-static tensor *self_stack(retriever *m, graph *g, tensor *x, spans s) {
+/* x through the blocks, reading y; y NULL: reading itself. The memory y is fed unchanged to
+ * every block, as published. */
+static tensor *stack(retriever *m, graph *g, tensor *x, tensor *y, spans x_spans, spans y_spans) {
     for (int i = 0; i < m->c.n_blocks; i++) {
-        x = attend(g, &m->attends[i], x, NULL, s, s, false, NULL, NULL);
+        x = attend(g, &m->attends[i], x, y, x_spans, y ? y_spans : x_spans, false, NULL, NULL);
         x = feed(g, &m->feeds[i], x);
     }
-    return x;
-}
-
-/* The memory y is fed unchanged to every block, as published. */
-static tensor *cross_stack(retriever *m, graph *g, tensor *x, tensor *y, spans x_spans,
-                           spans y_spans) {
-    for (int i = 0; i < m->c.n_blocks; i++) {
-        x = attend(g, &m->attends[i], x, y, x_spans, y_spans, false, NULL, NULL);
-        x = feed(g, &m->feeds[i], x);
-    }
-    return x;
+    return t_layer_norm(g, x, m->norm, m->norm_bias);
 }
 
 /* Mean of the last state of each text [n_texts, D], in the texts' own order. */
@@ -216,20 +208,19 @@ static tensor *recur(retriever *m, graph *g, tensor *x, spans texts) {
     window_plan p = plan_windows(a, texts, m->c.window);
     span *memory = ARENA_ARRAY(a, span, texts.n);
 
-    tensor *state = self_stack(m, g, gather_window(g, x, &p, texts, 0, m->c.window, memory),
-                               (spans){p.n_texts, p.state});
+    tensor *first = gather_window(g, x, &p, texts, 0, m->c.window, memory);
+    tensor *state = stack(m, g, first, NULL, (spans){p.n_texts, p.state}, (spans){0});
     for (int64_t w = 1; w < p.n_windows; w++) {
         int64_t n = p.n_active[w], rows = p.state[n - 1].end;
         memory = ARENA_ARRAY(a, span, n);
         tensor *y = gather_window(g, x, &p, texts, w, m->c.window, memory);
         spans active = {n, p.state};
-        tensor *next = cross_stack(m, g, t_rows(g, state, 0, rows), y, active, (spans){n, memory});
-        next = self_stack(m, g, next, active);
+        tensor *next = stack(m, g, t_rows(g, state, 0, rows), y, active, (spans){n, memory});
+        next = stack(m, g, next, NULL, active, (spans){0});
         state = rows == p.state_rows
                     ? next
                     : t_concat(g, (tensor *[]){next, t_rows(g, state, rows, p.state_rows)}, 2);
     }
-    state = t_layer_norm(g, state, m->norm, m->norm_bias);
     return t_gather(g, t_pool_mean(g, state, (spans){p.n_texts, p.state}), p.place, p.n_texts);
 }
 

@@ -6,12 +6,15 @@
  *   state  a recurring transformer over windows of `window` tokens: window 0 goes through the
  *          blocks by self-attention; each later window is read by cross-attention with the
  *          same weights, then self-attention again (ORIGIN B.1). Cost is linear in the length.
- *   vector unit(out(bag + mix(mean(norm(state)))))
+ *   vector unit(out(bag + mix(mean(state))))
  *
  * Token weights begin at the collection's IDF and `mix` at zero, so an untrained retriever is
  * an IDF-weighted bag of words and the transformer learns what the bag misses: from scratch on
  * a few thousand questions a transformer alone stays far behind it (docs/experiments.md).
- * With bag false it is the published model: out(mean(state)) alone. */
+ * With bag false it is the published model: out(mean(state)) alone.
+ *
+ * A norm closes every pass through the blocks, as published; so the state keeps its size however
+ * many windows a text has. */
 #include "nn/layers.h"
 #include "util/json.h"
 
