@@ -108,7 +108,8 @@ typedef struct figures {
     double mrr, success5, success20;
 } figures;
 
-/* Rank, from 1, of the first relevant passage; a tie counts as behind it. */
+/* Rank, from 1, of the first relevant passage; behind all that score the same. A model whose
+ * scores are no numbers finds nothing. */
 static int64_t first_relevant(const dev_retrieval *d, int64_t q, const float *score) {
     const qa *x = &d->dev->at[d->question[q]];
     float best = -1e30f;
@@ -116,9 +117,10 @@ static int64_t first_relevant(const dev_retrieval *d, int64_t q, const float *sc
     for (int64_t p = 0; p < d->n_passages; p++)
         if (score[p] > best && qa_is_relevant(d->dev, x, d->passage[p]))
             best = score[p], best_p = p;
+    if (best_p < 0) return d->n_passages + 1;
     int64_t rank = 1;
     for (int64_t p = 0; p < d->n_passages; p++)
-        if (p != best_p && score[p] >= best && !qa_is_relevant(d->dev, x, d->passage[p])) rank++;
+        if (score[p] >= best && !qa_is_relevant(d->dev, x, d->passage[p])) rank++;
     return rank;
 }
 
