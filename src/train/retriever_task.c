@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "train/dev_retrieval.h"
+#include "util/hash.h"
 
 enum { CROP_MIN = 4, CROP_MAX = 16, HARD_POOL = 20 };
 
@@ -33,6 +34,7 @@ struct retriever_task {
     int64_t epoch;   /* of order; -1: none yet */
     int64_t longest; /* tokens of the longest passage with its title */
     int64_t *hard;   /* [train->n, HARD_POOL] corpus indexes, -1 pads; -2 first: not sought yet */
+    uint64_t *text;  /* [c->n] hash of each passage's tokens: equal ones are duplicates */
     arena *a;
     graph *g;
 };
@@ -42,6 +44,14 @@ static int64_t longest_passage(const corpus *c) {
     for (int64_t i = 0; i < c->n; i++)
         if (c->text[i].end - c->text[i].begin > n) n = c->text[i].end - c->text[i].begin;
     return n;
+}
+
+static uint64_t *hash_texts(const corpus *c) {
+    uint64_t *hash = xmalloc((size_t)c->n * sizeof *hash);
+    for (int64_t i = 0; i < c->n; i++)
+        hash[i] = hash64(c->tokens + c->text[i].begin,
+                         (size_t)(c->text[i].end - c->text[i].begin) * sizeof *c->tokens);
+    return hash;
 }
 
 status retriever_task_new(retriever *m, const corpus *c, const tokenizer *t, const qa_set *train,
@@ -64,6 +74,7 @@ status retriever_task_new(retriever *m, const corpus *c, const tokenizer *t, con
     k->order = xmalloc((size_t)(k->n_labelled + 1) * sizeof *k->order);
     k->hard = xmalloc((size_t)(train->n + 1) * HARD_POOL * sizeof *k->hard);
     for (int64_t i = 0; i < train->n; i++) k->hard[i * HARD_POOL] = -2;
+    k->text = hash_texts(c);
     k->a = arena_new(0);
     k->g = graph_new(k->a, NULL, true);
     status st =
@@ -90,6 +101,7 @@ void retriever_task_free(retriever_task *k) {
     free(k->labelled);
     free(k->order);
     free(k->hard);
+    free(k->text);
     free(k);
 }
 
@@ -189,15 +201,15 @@ static void add_crop(retriever_task *k, pairs *b, int64_t p, rng *r) {
     texts_end(&b->passage, kept);
 }
 
-/* Pairs that must not count as negatives: the row's own passage in another column, and
- * passages known to answer the row's question. */
+/* Pairs that must not count as negatives: the row's own passage in another column, or another of
+ * the same text, and passages known to answer the row's question. */
 static void mask_positives(retriever_task *k, pairs *b) {
     for (int64_t i = 0; i < b->query.n; i++) {
-        int64_t own = b->source[b->positive[i]];
+        uint64_t own = k->text[b->source[b->positive[i]]];
         const qa *q = b->question[i] >= 0 ? &k->train->at[b->question[i]] : NULL;
         for (int64_t j = 0; j < b->passage.n; j++) {
             if (j == b->positive[i]) continue;
-            if (b->source[j] == own || (q && qa_is_relevant(k->train, q, b->source[j])))
+            if (k->text[b->source[j]] == own || (q && qa_is_relevant(k->train, q, b->source[j])))
                 b->masked[i * b->passage.n + j] = 1;
         }
     }
@@ -297,7 +309,7 @@ static void published_step(retriever_task *k, int64_t step, rng *r, step_result 
     const qa *q = &k->train->at[q_at];
     int64_t n_relevant = q->relevant.end - q->relevant.begin,
             n_positive = n_relevant < n / 2 ? n_relevant : n / 2;
-    if (n_positive == 0 || n_relevant >= k->c->n) {
+    if (n_positive == 0 || n_relevant >= k->c->n || q->tokens.end == q->tokens.begin) {
         out->skipped = true;
         return;
     }
@@ -328,14 +340,11 @@ static void published_step(retriever_task *k, int64_t step, rng *r, step_result 
 static status task_step(void *self, int64_t step, int64_t total, rng *r, step_result *out) {
     retriever_task *k = self;
     graph_reset(k->g, rng_next(r));
-    status st = OK;
-    if (k->o.loss == LOSS_PUBLISHED)
-        published_step(k, step, r, out);
-    else
-        st = contrastive_step(k, step, total, r, out);
     /* a temperature below .01 only overfits (CLIP, Radford et al. 2021) */
     if (k->m->log_scale->v[0] > logf(100)) k->m->log_scale->v[0] = logf(100);
-    return st;
+    if (k->o.loss == LOSS_CONTRASTIVE) return contrastive_step(k, step, total, r, out);
+    published_step(k, step, r, out);
+    return OK;
 }
 
 static status task_evaluate(void *self, bool final, dev_result *out) {
