@@ -26,6 +26,8 @@ struct generator_task {
     int64_t n_usable;
     int64_t *order; /* [n_usable] this epoch's order */
     int64_t epoch;
+    int64_t *dev_order; /* [n_dev] dev questions to be judged by, shuffled once */
+    int64_t n_dev, n_shown;
     arena *a;      /* of the graph */
     arena *inputs; /* of the step's questions */
     graph *g;
@@ -39,12 +41,27 @@ static bool has_answer_passage(const qa *q) {
     return q->relevant.end > q->relevant.begin && q->n_answers > 0;
 }
 
+static bool has_tokens(const qa *q) {
+    return q->tokens.end > q->tokens.begin;
+}
+
+/* Those with a right answer, in an order that mixes documents: while training only the first few
+ * are asked. */
+static void choose_dev(generator_task *k) {
+    k->dev_order = xmalloc((size_t)(k->dev->n + 1) * sizeof *k->dev_order);
+    for (int64_t i = 0; i < k->dev->n; i++)
+        if (k->dev->at[i].n_answers > 0 || k->dev->at[i].unanswerable) k->dev_order[k->n_dev++] = i;
+    rng r = rng_new(1);
+    rng_shuffle(&r, k->dev_order, k->n_dev);
+}
+
 status generator_task_new(generator *m, const token_traits *tr, const corpus *c, const tokenizer *t,
                           const qa_set *train, top_passages train_top, const qa_set *dev,
                           top_passages dev_top, const generator_task_options *o,
                           generator_task **out) {
     int64_t n_answered = 0;
-    for (int64_t i = 0; i < train->n; i++) n_answered += has_answer_passage(&train->at[i]);
+    for (int64_t i = 0; i < train->n; i++)
+        n_answered += has_answer_passage(&train->at[i]) && has_tokens(&train->at[i]);
     if (n_answered == 0)
         FAIL(ERR_STATE,
              "none of the %ld train questions has an answer that a passage of its documents holds; "
@@ -66,8 +83,9 @@ status generator_task_new(generator *m, const token_traits *tr, const corpus *c,
     k->order = xmalloc((size_t)train->n * sizeof *k->order);
     for (int64_t i = 0; i < train->n; i++)
         if ((has_answer_passage(&train->at[i]) || train->at[i].unanswerable) &&
-            train->at[i].tokens.end > train->at[i].tokens.begin)
+            has_tokens(&train->at[i]))
             k->usable[k->n_usable++] = i;
+    choose_dev(k);
     k->a = arena_new(0);
     k->inputs = arena_new(0);
     k->g = graph_new(k->a, NULL, true);
@@ -82,6 +100,7 @@ void generator_task_free(generator_task *k) {
     arena_free(k->inputs);
     free(k->usable);
     free(k->order);
+    free(k->dev_order);
     free(k);
 }
 
@@ -199,48 +218,62 @@ static char *answer_text(generator_task *k, arena *a, const decoded *d) {
 
 enum { DECODE_BATCH = 16 };
 
-/* Greedy answers of dev questions first..first+n-1 into text. */
+/* Greedy answers of dev questions dev_order[first..first+n-1] into text. */
 static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, char **text) {
     reader_question qs[DECODE_BATCH];
-    for (int64_t i = 0; i < n; i++)
-        qs[i] = reader_question_of(a, k->c, k->dev, first + i,
-                                   k->dev_top.at + (first + i) * k->dev_top.k,
-                                   count_top(k->dev_top, first + i, k->dev_top.k));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t q = k->dev_order[first + i];
+        qs[i] = reader_question_of(a, k->c, k->dev, q, k->dev_top.at + q * k->dev_top.k,
+                                   count_top(k->dev_top, q, k->dev_top.k));
+    }
     decoded *d = generator_decode(k->m, a, k->tr, qs, n, &(decode_options){.n_beams = 1});
     for (int64_t i = 0; i < n; i++) text[i] = answer_text(k, a, &d[i]);
 }
 
+typedef struct dev_sums {
+    double em, f1, empty;
+    int64_t n_answerable, n_empty;
+} dev_sums;
+
+static void judge(dev_sums *s, const qa *x, const char *text) {
+    if (x->unanswerable) {
+        s->n_empty++;
+        s->empty += *text == 0;
+        return;
+    }
+    answer_score best =
+        answer_best(ANSWER_SQUAD, text, (const char *const *)x->answers, x->n_answers);
+    s->n_answerable++;
+    s->em += best.em;
+    s->f1 += best.f1;
+}
+
+static double mean(double sum, int64_t n) {
+    return n ? sum / (double)n : 0;
+}
+
+/* The final figures are those of all dev questions; the score, which is compared with earlier ones,
+ * is always that of the same few. */
 static status task_evaluate(void *self, bool final, dev_result *out) {
     generator_task *k = self;
-    int64_t n = !final && k->dev->n > k->o.dev_questions ? k->o.dev_questions : k->dev->n;
+    int64_t few = k->n_dev < k->o.dev_questions ? k->n_dev : k->o.dev_questions,
+            n = final ? k->n_dev : few;
     arena *a = arena_new(0);
-    double em = 0, f1 = 0, empty = 0;
-    int64_t n_answerable = 0, n_empty = 0;
-    for (int64_t first = 0; first < n; first += DECODE_BATCH) {
+    dev_sums s = {0};
+    for (int64_t first = 0, m; first < n; first += m) {
         char *text[DECODE_BATCH];
-        int64_t m = n - first < DECODE_BATCH ? n - first : DECODE_BATCH;
+        int64_t end = first < few ? few : n;
+        m = end - first < DECODE_BATCH ? end - first : DECODE_BATCH;
         answer_dev(k, a, first, m, text);
-        for (int64_t i = 0; i < m; i++) {
-            const qa *x = &k->dev->at[first + i];
-            if (x->unanswerable) {
-                n_empty++;
-                empty += text[i][0] == 0;
-                continue;
-            }
-            answer_score s =
-                answer_best(ANSWER_SQUAD, text[i], (const char *const *)x->answers, x->n_answers);
-            n_answerable++;
-            em += s.em;
-            f1 += s.f1;
-        }
+        for (int64_t i = 0; i < m; i++) judge(&s, &k->dev->at[k->dev_order[first + i]], text[i]);
+        if (first + m == few) out->score = mean(s.em + s.f1, 2 * s.n_answerable);
         arena_reset(a, 0);
     }
     arena_free(a);
-    double d = n_answerable ? (double)n_answerable : 1;
-    out->score = (em + f1) / (2 * d);
-    out->figures = json_pack("{s:f, s:f}", "em", 100 * em / d, "f1", 100 * f1 / d);
-    if (n_empty)
-        json_object_set_new(out->figures, "no_answer", json_real(100 * empty / (double)n_empty));
+    out->figures = json_pack("{s:f, s:f}", "em", 100 * mean(s.em, s.n_answerable), "f1",
+                             100 * mean(s.f1, s.n_answerable));
+    if (s.n_empty)
+        json_object_set_new(out->figures, "no_answer", json_real(100 * mean(s.empty, s.n_empty)));
     return OK;
 }
 
@@ -248,10 +281,11 @@ static status task_evaluate(void *self, bool final, dev_result *out) {
 static status task_show(void *self, int64_t step, buf *text, json_t **example) {
     generator_task *k = self;
     arena *a = arena_new(0);
-    int64_t q = k->o.batch_size > 0 ? step / k->o.batch_size % k->dev->n : 0;
+    (void)step;
+    int64_t at = k->n_shown++ % k->n_dev;
     char *answer;
-    answer_dev(k, a, q, 1, &answer);
-    const qa *x = &k->dev->at[q];
+    answer_dev(k, a, at, 1, &answer);
+    const qa *x = &k->dev->at[k->dev_order[at]];
     const char *gold = x->unanswerable ? "" : x->n_answers ? x->answers[0] : "";
     buf_printf(text, "question: %s\nanswer:   %s\nwanted:   %s\n", x->question,
                *answer ? answer : "(not in these documents)",
@@ -267,6 +301,6 @@ void generator_task_trainee(generator_task *k, trainee *out) {
     out->self = k;
     out->p = k->m->p;
     out->step = task_step;
-    out->evaluate = k->dev->n ? task_evaluate : NULL;
-    out->show = k->dev->n ? task_show : NULL;
+    out->evaluate = k->n_dev ? task_evaluate : NULL;
+    out->show = k->n_dev ? task_show : NULL;
 }

@@ -16,9 +16,9 @@ typedef struct generator_task_options {
     int64_t n_passages; /* passages a question while training */
     float gold_last;    /* share of missed questions that still get a gold passage at the end */
     float empty_share;
-    float place_weight; /* of the start and end losses */
-    bool full_answers;  /* learn the sentence instead of the short answer, as published */
-    int64_t dev_questions;
+    float place_weight;    /* of the start and end losses */
+    bool full_answers;     /* learn the sentence instead of the short answer, as published */
+    int64_t dev_questions; /* at most so many while training */
 } generator_task_options;
 generator_task_options generator_task_defaults(void);
 
