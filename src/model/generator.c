@@ -40,9 +40,10 @@ status generator_config_read(const json_t *j, generator_config *out) {
         c.limits.passage < 1 || c.limits.answer < 1)
         FAIL(ERR_FORMAT,
              "generator configuration: vocab_size %ld, dim %ld, num_blocks %d, decoder_blocks %d, "
-             "num_heads %d; wanted "
+             "num_heads %d, question_tokens %ld, passage_tokens %ld, answer_tokens %ld; wanted "
              "positive sizes, a dim that is a multiple of num_heads, and heads of even width",
-             (long)c.vocab, (long)c.dim, c.n_encoder, c.n_decoder, c.n_heads);
+             (long)c.vocab, (long)c.dim, c.n_encoder, c.n_decoder, c.n_heads,
+             (long)c.limits.question, (long)c.limits.passage, (long)c.limits.answer);
     *out = c;
     return OK;
 }

@@ -119,10 +119,11 @@ static int64_t put_pair(reader_batch *b, int64_t row, const token_traits *tr, ma
 static int64_t put_answer(reader_batch *b, int64_t row, const token_traits *tr,
                           const reader_limits *l, const reader_question *q) {
     int64_t n = least(q->n_answer, l->answer);
+    b->n_cut += q->n_answer - n;
     for (int64_t i = 0; i <= n; i++) {
         b->in_ids[row + i] = i == 0 ? tr->bos : q->answer[i - 1];
         b->in_position[row + i] = (int32_t)i;
-        b->target[row + i] = i == n ? tr->eos : q->answer[i];
+        b->target[row + i] = i < n ? q->answer[i] : n < q->n_answer ? -1 : tr->eos;
     }
     return row + n + 1;
 }

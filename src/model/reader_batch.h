@@ -41,7 +41,7 @@ typedef struct reader_question {
     int64_t n_answer;      /* 0: the answer is not there, the target is EOS alone */
 } reader_question;
 
-/* Limits on what is fed; more is cut at the end and counted in `cut`. */
+/* Limits on what is fed; more is cut at the end and counted in n_cut. */
 typedef struct reader_limits {
     int64_t question, title, passage, answer; /* tokens */
 } reader_limits;
@@ -54,11 +54,11 @@ typedef struct reader_batch {
     span *pairs;                              /* [n_pairs] rows */
     span *questions;                          /* [n_questions] rows */
     span *pairs_of;                           /* [n_questions] pairs */
-    /* decoder side: BOS answer -> answer EOS */
+    /* decoder side: BOS answer -> answer EOS; behind a cut answer nothing is known: target -1 */
     int64_t n_out;
     int32_t *in_ids, *in_position, *target; /* [n_out] */
     span *outs;                             /* [n_questions] rows of the decoder */
-    int64_t n_cut;
+    int64_t n_cut;                          /* tokens left out */
 } reader_batch;
 
 /* Everything in arena a. */
