@@ -37,13 +37,18 @@ typedef struct decoder {
     rng *draw;     /* [n_questions] */
 } decoder;
 
+/* Most tokens of an answer. */
+static int64_t cap_of(const generator *m, const decode_options *o) {
+    int64_t limit = m->c.limits.answer;
+    return o->max_tokens > 0 && o->max_tokens < limit ? o->max_tokens : limit;
+}
+
 static decoder decoder_new(generator *m, arena *a, graph *g, const token_traits *tr,
                            const reader_batch *b, const decode_options *o) {
     decoder d = {.m = m, .a = a, .tr = tr, .b = b, .o = o, .n_questions = b->n_questions};
     d.n_beams = o->n_beams > 1 ? o->n_beams : 1;
     d.n_seq = d.n_questions * d.n_beams;
-    d.max = o->max_tokens > 0 && o->max_tokens < m->c.limits.answer ? o->max_tokens
-                                                                    : m->c.limits.answer;
+    d.max = cap_of(m, o);
     d.memory = generator_encode(m, g, b);
     d.look_kv = ARENA_ARRAY(a, tensor *, m->c.n_decoder);
     d.cache = ARENA_ARRAY(a, float *, m->c.n_decoder);
@@ -299,14 +304,12 @@ static void run(decoder *d, graph *g) {
     graph_free(step);
 }
 
-/* Softmax of the start scores over a question's rows, summed by passage. */
+/* Softmax of the start scores over a question's rows, summed by passage into passage_share. */
 static void credit(decoder *d, graph *g, decoded *out) {
     const reader_batch *b = d->b;
     tensor *score = t_linear(g, d->memory, d->m->place, NULL, ACT_NONE);
     for (int64_t q = 0; q < d->n_questions; q++) {
         span rows = b->questions[q], pairs = b->pairs_of[q];
-        out[q].n_passages = pairs.end - pairs.begin;
-        out[q].passage_share = arena_push(d->a, (size_t)(out[q].n_passages + 1) * sizeof(double));
         double top = -INFINITY, sum = 0;
         for (int64_t r = rows.begin; r < rows.end; r++)
             if (score->v[2 * r] > top) top = score->v[2 * r];
@@ -328,7 +331,11 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
     for (int64_t i = 0; i < n; i++) {
         bare[i] = q[i];
         bare[i].n_answer = 0;
+        out[i].ids = ARENA_ARRAY(a, int32_t, cap_of(m, o) + 1);
+        out[i].n_passages = q[i].n_passages;
+        out[i].passage_share = arena_push(a, (size_t)(q[i].n_passages + 1) * sizeof(double));
     }
+    /* What is above is the caller's; what the graph takes from the arena goes with it. */
     graph *g = graph_new(a, NULL, false);
     reader_batch b = reader_batch_new(a, tr, &m->c.limits, bare, n);
     decoder d = decoder_new(m, a, g, tr, &b, o);
@@ -336,7 +343,7 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
     run(&d, g);
     for (int64_t i = 0; i < n; i++) {
         const sequence *s = &d.seq[i * d.n_beams]; /* beams are kept best first */
-        out[i].ids = s->ids;
+        if (s->n) memcpy(out[i].ids, s->ids, (size_t)s->n * sizeof *s->ids);
         out[i].n = s->n;
         out[i].log_prob = s->log_prob;
         out[i].empty_log_prob = d.empty[i];
