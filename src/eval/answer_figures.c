@@ -265,8 +265,8 @@ status eval_answers(const eval_input *in, const judgements *j, const answered_se
     TRY(latency(in, s, &time));
     kinds k = kinds_of(in->questions);
     scores x = scores_of(in, s, NULL, -1, ANSWERABLE);
-    json_t *part = json_pack("{s:I, s:I}", "questions", (json_int_t)asked, "answerable",
-                             (json_int_t)x.n);
+    json_t *part =
+        json_pack("{s:I, s:I}", "questions", (json_int_t)asked, "answerable", (json_int_t)x.n);
     if (x.n) {
         json_object_set_new(part, "em", json_real(100 * mean_of(x.em, x.n)));
         json_object_set_new(part, "f1", json_real(100 * mean_of(x.f1, x.n)));
