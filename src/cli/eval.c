@@ -39,11 +39,14 @@ typedef struct evaluation {
 
 /* Figures of an index that lacks passages would be figures of nothing. */
 static status check_index(const evaluation *e) {
+    const lexical *words = search_lexical(e->r->index);
+    const flat *vectors_of = e->r->m ? search_flat(e->r->index) : NULL;
     store_counts n;
     TRY(store_count(e->r->s, &n));
     int64_t missing = 0;
     for (int64_t i = 0; i < e->c->n; i++)
-        missing += !lexical_has(search_lexical(e->r->index), e->c->id[i]);
+        missing +=
+            !lexical_has(words, e->c->id[i]) || (vectors_of && !flat_row(vectors_of, e->c->id[i]));
     if (n.stale || missing)
         FAIL(ERR_STATE,
              "%lld documents and %lld passages of %s are not indexed yet: run `raglan index "
@@ -242,14 +245,21 @@ static int64_t n_judged(const evaluation *e) {
     return n;
 }
 
-static status run_retrieval(evaluation *e) {
-    if (n_judged(e) == 0) {
-        if (e->o->part == PART_RETRIEVAL || e->run || e->qrels)
-            FAIL(ERR_STATE, "none of these questions says what answers it: no passage is relevant");
-        log_warn("no retrieval: none of these questions says what answers it");
-        return OK;
-    }
-    bool has_vectors = finder_mode(&e->in.find) == SEARCH_HYBRID;
+/* Nothing is known to be relevant: there are no figures, but rankings all the same. */
+static status without_judgements(evaluation *e) {
+    if (!e->run && e->o->part == PART_RETRIEVAL)
+        FAIL(ERR_STATE, "none of these questions says what answers it: no passage is relevant; "
+                        "give judgements by --qrels");
+    log_warn("no retrieval: none of these questions says what answers it");
+    if (!e->run) return OK;
+    ranked r = {0};
+    TRY(eval_rank(&e->in, e->units, e->in.mode, &r));
+    status st = ranked_write(&r, e->units, e->questions, "raglan", e->run);
+    ranked_clear(&r);
+    return st;
+}
+
+static void say_what_lacks(const evaluation *e, bool has_vectors) {
     if (!has_vectors)
         log_warn("no figures of dense and hybrid: there are no vectors of a trained retriever; run "
                  "`raglan train retriever --save_dir %s`, then `raglan index --save_dir %s`",
@@ -257,6 +267,12 @@ static status run_retrieval(evaluation *e) {
     if (e->questions->n_without && !e->judged->from_file)
         log_warn("%lld questions have their answer in no single passage: they count as misses",
                  (long long)e->questions->n_without);
+}
+
+static status run_retrieval(evaluation *e) {
+    if (n_judged(e) == 0) return without_judgements(e);
+    bool has_vectors = finder_mode(&e->in.find) == SEARCH_HYBRID;
+    say_what_lacks(e, has_vectors);
     json_t *part = json_object();
     ranked bm25_ranked = {0}, other = {0};
     status st = retrieval_of(e, SEARCH_BM25, &bm25_ranked, NULL, part);
@@ -266,7 +282,6 @@ static status run_retrieval(evaluation *e) {
     }
     ranked_clear(&bm25_ranked);
     json_object_set_new(e->report, "retrieval", part);
-    if (!st && e->qrels) st = judgements_write(e->judged, e->questions, e->qrels);
     return st;
 }
 
@@ -303,6 +318,7 @@ static status run(evaluation *e) {
     TRY(begin_report(e));
     if (e->o->part != PART_ANSWERS) TRY(run_retrieval(e));
     if (e->o->part != PART_RETRIEVAL) TRY(run_answers(e));
+    if (e->qrels) TRY(judgements_write(e->judged, e->questions, e->qrels));
     TRY(commit(&e->run));
     TRY(commit(&e->qrels));
     return commit(&e->predictions);

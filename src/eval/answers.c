@@ -14,8 +14,8 @@ static bool can_be_scored(const qa *x) {
 }
 
 static answer_score score_of(const qa *x, const char *text) {
-    return answer_best_squad2(text, (const char *const *)x->answers,
-                              x->unanswerable ? 0 : x->n_answers);
+    if (x->unanswerable) return answer_best_squad2(text, NULL, 0);
+    return answer_best(ANSWER_SQUAD, text, (const char *const *)x->answers, x->n_answers);
 }
 
 /* The passage that the answer is credited to: the one `ask` names first. */

@@ -111,7 +111,7 @@ typedef struct answered {
     double confidence; /* probability of this answer, the empty one included */
     double empty;      /* probability of the empty one */
     int64_t cited;     /* passage it is credited to, -1: none was read */
-    double em, f1;     /* [0, 1] by SQuAD 2.0's rules, which are 1.1's where there is an answer */
+    double em, f1;     /* [0, 1] by SQuAD 1.1's rules; of an unanswerable question by 2.0's */
 } answered;
 
 typedef struct answered_set {

@@ -7,8 +7,22 @@ static const char *const shown[] = {"success@1", "success@5", "success@20", "suc
                                     "mrr@10",    "ndcg@10",   "recall@20"};
 enum { N_SHOWN = sizeof shown / sizeof *shown };
 
-static double at(const json_t *o, const char *outer, const char *key) {
-    return json_num(json_object_get(o, outer), key, 0);
+/* "key value" of every number, word and switch in o, objects in it in brackets. */
+static void add_pairs(const json_t *o, const char *between, buf *out) {
+    const char *key, *gap = "";
+    json_t *value;
+    json_object_foreach((json_t *)o, key, value) {
+        if (json_is_null(value)) continue;
+        buf_printf(out, "%s%s ", gap, key);
+        gap = between;
+        if (json_is_number(value)) buf_printf(out, "%.4g", json_number_value(value));
+        if (json_is_string(value)) buf_puts(out, json_string_value(value));
+        if (json_is_boolean(value)) buf_puts(out, json_is_true(value) ? "yes" : "no");
+        if (!json_is_object(value)) continue;
+        buf_puts(out, "(");
+        add_pairs(value, " ", out);
+        buf_puts(out, ")");
+    }
 }
 
 static void add_head(const json_t *report, buf *out) {
@@ -18,11 +32,15 @@ static void add_head(const json_t *report, buf *out) {
         (long long)json_int(report, "questions", 0), json_str(report, "split", ""),
         (long long)json_int(report, "documents", 0), (long long)json_int(report, "passages", 0),
         (long long)json_int(report, "seed", 0), (long long)json_int(report, "threads", 0));
-    const char *key;
+    const char *key, *gap = "";
     json_t *value;
     json_object_foreach((json_t *)h, key, value) {
-        if (json_is_string(value)) buf_printf(out, "%s %.12s  ", key, json_string_value(value));
+        if (!json_is_string(value)) continue;
+        buf_printf(out, "%s%s %.12s", gap, key, json_string_value(value));
+        gap = "  ";
     }
+    buf_puts(out, "\n");
+    add_pairs(json_object_get(report, "settings"), ", ", out);
     buf_puts(out, "\n");
 }
 
@@ -30,8 +48,14 @@ static void add_head(const json_t *report, buf *out) {
 
 static void add_figures(const char *name, const json_t *part, buf *out) {
     buf_printf(out, "%-20s%9lld", name, (long long)json_int(part, "questions", 0));
-    for (int i = 0; i < N_SHOWN; i++)
-        buf_printf(out, "%*.4f", (int)strlen(shown[i]) + 2, json_num(part, shown[i], 0));
+    for (int i = 0; i < N_SHOWN; i++) {
+        const json_t *x = json_object_get(part, shown[i]);
+        int width = (int)strlen(shown[i]) + 2;
+        if (json_is_number(x))
+            buf_printf(out, "%*.4f", width, json_number_value(x));
+        else
+            buf_printf(out, "%*s", width, "-");
+    }
 }
 
 static void add_mode(const char *mode, const json_t *part, buf *out) {
@@ -41,6 +65,13 @@ static void add_mode(const char *mode, const json_t *part, buf *out) {
     buf_printf(out, "  %.4f-%.4f%9.2f%9.2f\n", json_real_value(json_array_get(ci, 0)),
                json_real_value(json_array_get(ci, 1)), json_num(time, "p50", 0),
                json_num(time, "p95", 0));
+    const json_t *more = json_object_get(part, "minus_bm25");
+    if (more) {
+        ci = json_object_get(json_object_get(more, "ci95"), "mrr@10");
+        buf_printf(out, "  mrr@10 over bm25's %+.4f, 95%% %+.4f to %+.4f\n",
+                   json_num(more, "mrr@10", 0), json_real_value(json_array_get(ci, 0)),
+                   json_real_value(json_array_get(ci, 1)));
+    }
     const char *kind;
     json_t *of_kind;
     json_object_foreach(json_object_get(part, "by_kind"), kind, of_kind) {
@@ -67,16 +98,10 @@ static void add_scores(const char *name, const json_t *part, const char *count, 
                json_num(part, "em", 0), json_num(part, "f1", 0));
 }
 
-/* "name value" for each number in o, and its text after them. */
 static void add_line(const char *title, const json_t *o, buf *out) {
     if (!json_object_size(o)) return;
-    buf_printf(out, "%-20s", title);
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)o, key, value) {
-        if (json_is_number(value)) buf_printf(out, " %s %.4g ", key, json_number_value(value));
-        if (json_is_string(value)) buf_printf(out, " %s", json_string_value(value));
-    }
+    buf_printf(out, "%-20s ", title);
+    add_pairs(o, "  ", out);
     buf_puts(out, "\n");
 }
 
@@ -104,9 +129,8 @@ static void add_answers(const json_t *part, buf *out) {
     add_line("no answer", json_object_get(part, "no_answer"), out);
     add_line("citation", json_object_get(part, "citation"), out);
     add_line("bleu", json_object_get(part, "bleu"), out);
-    add_line("rouge (no stemming)", json_object_get(part, "rouge"), out);
-    buf_printf(out, "%-20s p50 %.1f  p95 %.1f\n", "latency ms", at(part, "latency_ms", "p50"),
-               at(part, "latency_ms", "p95"));
+    add_line("rouge, no stemmer", json_object_get(part, "rouge"), out);
+    add_line("latency ms", json_object_get(part, "latency_ms"), out);
 }
 
 void eval_table(const json_t *report, buf *out) {
