@@ -150,9 +150,7 @@ token_traits traits_of(const tokenizer *t, arena *a) {
         .vocab = n, .bits = bits, .fold = fold, .bos = TOKEN_BOS, .eos = TOKEN_EOS};
 }
 
-reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set, int64_t q,
-                                   const int64_t *passages, int64_t n) {
-    const qa *x = &set->at[q];
+reader_passage *reader_passages_of(arena *a, const corpus *c, const int64_t *passages, int64_t n) {
     reader_passage *p = arena_push(a, (size_t)(n + 1) * sizeof *p);
     for (int64_t i = 0; i < n; i++) {
         span title = c->title[passages[i]], text = c->text[passages[i]];
@@ -161,8 +159,14 @@ reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set,
                                 .ids = c->tokens + text.begin,
                                 .n_ids = text.end - text.begin};
     }
+    return p;
+}
+
+reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set, int64_t q,
+                                   const int64_t *passages, int64_t n) {
+    const qa *x = &set->at[q];
     return (reader_question){.ids = set->tokens + x->tokens.begin,
                              .n_ids = x->tokens.end - x->tokens.begin,
-                             .passages = p,
+                             .passages = reader_passages_of(a, c, passages, n),
                              .n_passages = n};
 }

@@ -32,8 +32,10 @@ status finder_run_all(const finder *f, const corpus *c, const qa_set *set, searc
 /* The traits of a tokenizer's pieces; arrays in a. */
 token_traits traits_of(const tokenizer *t, arena *a);
 
-/* Reader input of question q with n passages (corpus indexes): tokens borrowed from the corpus
- * and the set, the array of passages in a. */
+/* Passages (corpus indexes) as a reader takes them: tokens borrowed from the corpus, the array in
+ * a. */
+reader_passage *reader_passages_of(arena *a, const corpus *c, const int64_t *passages, int64_t n);
+/* Reader input of question q of a set with n passages; tokens borrowed from both. */
 reader_question reader_question_of(arena *a, const corpus *c, const qa_set *set, int64_t q,
                                    const int64_t *passages, int64_t n);
 #endif

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 generator_config generator_defaults(void) {
-    return (generator_config){.dim = 192,
+    return (generator_config){.dim = 256,
                               .n_encoder = 3,
                               .n_decoder = 1,
                               .n_heads = 4,
+                              .dropout = 0.1f,
                               .copy = true,
                               .limits = {.question = 40, .title = 16, .passage = 96, .answer = 32}};
 }
@@ -96,7 +97,8 @@ generator *generator_new(const generator_config *c, uint64_t seed, bool with_gra
     add_blocks(
         m,
         &(layer_options){
-            .dim = d, .ffn = 4 * d, .n_heads = c->n_heads, .act = ACT_RELU, .dropout = c->dropout});
+            .dim = d, .ffn = 4 * d, .n_heads = c->n_heads, .act = ACT_RELU,
+                                     .matches = true, .dropout = c->dropout});
     m->norm_in = vector(m->p, "norm_in", d, INIT_ONE);
     m->norm_in_bias = vector(m->p, "norm_in_bias", d, INIT_ZERO);
     m->norm_out = vector(m->p, "norm_out", d, INIT_ONE);

@@ -28,8 +28,10 @@ attend_layer attend_new(params *p, const char *name, const layer_options *o) {
         l.norm_y = add(p, name, "norm_y", 1, o->dim, one);
         l.norm_y_bias = add(p, name, "norm_y_bias", 1, o->dim, zero_vector);
     }
-    l.wq = add(p, name, "wq", o->dim, o->dim, fan_in(o->dim));
-    l.wkv = add(p, name, "wkv", o->dim, 2 * o->dim, fan_in(o->dim));
+    param_options matching = fan_in(o->dim);
+    if (o->matches) matching.init = INIT_NORMAL_EYE;
+    l.wq = add(p, name, "wq", o->dim, o->dim, matching);
+    l.wkv = add(p, name, "wkv", o->dim, 2 * o->dim, matching);
     l.wo = add(p, name, "wo", o->dim, o->dim, zero_matrix);
     return l;
 }

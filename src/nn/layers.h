@@ -16,6 +16,8 @@ typedef struct layer_options {
     activation act;
     bool has_memory; /* the attend layer is also used with y: it owns a norm for it */
     float dropout;   /* on what a layer adds */
+    bool matches;    /* queries and keys begin near the identity, so that a token attends to tokens
+                        like    it from the first step (mimetic initialization, Trockman & Kolter 2023) */
 } layer_options;
 
 typedef struct attend_layer {

@@ -94,6 +94,10 @@ static void draw(void *arg, int64_t i, int worker) {
     case INIT_UNIFORM:
         for (int64_t j = 0; j < n; j++) v[j] = scale * (float)(2 * rng_uniform(&r) - 1);
         break;
+    case INIT_NORMAL_EYE:
+        for (int64_t j = 0; j < n; j++) v[j] = scale * (float)rng_normal(&r);
+        for (int64_t j = 0; j < x->t->rows && j < cols; j++) v[j * cols + j] += 0.5f;
+        break;
     case INIT_EYE:
         for (int64_t j = 0; j < x->t->rows && j < cols; j++) v[j * cols + j] = scale;
         break;

@@ -11,6 +11,7 @@ typedef enum init_kind {
     INIT_NORMAL,  /* deviation = scale */
     INIT_UNIFORM, /* [-scale, scale] */
     INIT_EYE,     /* scale on the main diagonal */
+    INIT_NORMAL_EYE, /* normal of deviation scale, plus 1/2 on the main diagonal */
 } init_kind;
 
 typedef struct param_options {

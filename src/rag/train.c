@@ -260,6 +260,24 @@ static status generator_architecture(rag *r, const train_request *q, const mater
     return OK;
 }
 
+/* What the retriever knows of words (from crops: which stand together) is the reader's first
+ * knowledge: its embedding, brought to rows of length 1 on average. */
+static void begin_with(generator *g, const retriever *m) {
+    int64_t v = g->c.vocab, d = g->c.dim, e = m->c.dim, n = d < e ? d : e;
+    double sum = 0;
+    for (int64_t i = 0; i < v; i++) {
+        double squares = 0;
+        for (int64_t j = 0; j < n; j++)
+            squares += (double)m->embedding->v[i * e + j] * (double)m->embedding->v[i * e + j];
+        sum += sqrt(squares);
+    }
+    float scale = sum > 0 ? (float)((double)v / sum) : 1;
+    for (int64_t i = 0; i < v; i++)
+        for (int64_t j = 0; j < n; j++)
+            g->embedding->v[i * d + j] = scale * m->embedding->v[i * e + j];
+    params_touch(g->p);
+}
+
 static status run_generator(rag *r, const train_request *q, material *m, top_passages top,
                             top_passages dev_top, merge *run, generator_task_options *o) {
     generator_config c;
@@ -269,17 +287,18 @@ static status run_generator(rag *r, const train_request *q, material *m, top_pas
                       .warmup = q->published ? 200 : 100,
                       .steps_per_report = 10,
                       .steps_per_eval = q->published ? 1000 : 500,
-                      .lr = q->published ? 3e-4 : 2e-3,
+                      .lr = q->published ? 3e-4 : 1e-3,
                       .weight_decay = q->published ? 1e-5 : 0.01,
                       .beta2 = q->published ? 0.999 : 0.98,
                       .flat = q->published ? 1 : 0.1};
     train_options loop = loop_options(r, q, run, &d);
     generator *model = generator_new(&c, loop.seed, true);
     status st = model ? OK : ERR_MEM;
+    if (!st && r->m) begin_with(model, r->m);
     generator_task *task = NULL;
     if (!st)
-        st = generator_task_new(model, &r->traits, m->c, r->t, m->train, top, m->dev, dev_top, o,
-                                &task);
+        st = generator_task_new(model, &r->traits, m->c, r->t, m->train, top, m->dev, dev_top,
+                                search_lexical(r->index), o, &task);
     if (!st) {
         trainee t = {.config = generator_config_json(&c), .hashes = m->hashes};
         generator_task_trainee(task, &t);

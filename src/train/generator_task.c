@@ -1,15 +1,19 @@
 #include "train/generator_task.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "metric/answer.h"
+#include "train/cloze.h"
 
 generator_task_options generator_task_defaults(void) {
     return (generator_task_options){.batch_size = 16,
                                     .n_passages = 4,
                                     .gold_last = 0.7f,
-                                    .empty_share = 0.1f,
+                                    .cloze_first = 0.8f,
+                                    .cloze_last = 0.2f,
+                                    .empty_share = 0.05f,
                                     .place_weight = 0.5f,
                                     .dev_questions = 200};
 }
@@ -21,6 +25,7 @@ struct generator_task {
     const tokenizer *t;
     const qa_set *train, *dev;
     top_passages train_top, dev_top;
+    const lexical *lex; /* NULL: no cloze questions */
     generator_task_options o;
     int64_t *usable; /* [n_usable] train questions to learn from */
     int64_t n_usable;
@@ -57,7 +62,7 @@ static void choose_dev(generator_task *k) {
 
 status generator_task_new(generator *m, const token_traits *tr, const corpus *c, const tokenizer *t,
                           const qa_set *train, top_passages train_top, const qa_set *dev,
-                          top_passages dev_top, const generator_task_options *o,
+                          top_passages dev_top, const lexical *lex, const generator_task_options *o,
                           generator_task **out) {
     int64_t n_answered = 0;
     for (int64_t i = 0; i < train->n; i++)
@@ -77,6 +82,7 @@ status generator_task_new(generator *m, const token_traits *tr, const corpus *c,
                           .dev = dev,
                           .train_top = train_top,
                           .dev_top = dev_top,
+                          .lex = lex,
                           .o = *o,
                           .epoch = -1};
     k->usable = xmalloc((size_t)train->n * sizeof *k->usable);
@@ -158,13 +164,26 @@ static int64_t choose_passages(generator_task *k, int64_t q, float gold, rng *r,
     return n;
 }
 
-/* Question number i of the run: its passages and its target, in the arena of inputs. */
-static reader_question make_question(generator_task *k, int64_t i, float gold, rng *r) {
+/* Labelled question number i of the run: its passages and its target, in the arena of inputs. */
+static reader_question labelled_question(generator_task *k, int64_t i, float gold, rng *r) {
     int64_t q = usable_at(k, i), *passages = ARENA_ARRAY(k->inputs, int64_t, k->o.n_passages);
     int64_t n = choose_passages(k, q, gold, r, passages);
     reader_question rq = reader_question_of(k->inputs, k->c, k->train, q, passages, n);
     set_target(k, q, passages, &rq, (reader_passage *)rq.passages);
     return rq;
+}
+
+/* A cloze question at first more often than not, later now and then; else a labelled one. */
+static status make_question(generator_task *k, int64_t i, float done, rng *r,
+                            reader_question *out) {
+    float share = k->o.cloze_first + (k->o.cloze_last - k->o.cloze_first) * fminf(2 * done, 1);
+    if (k->lex && rng_uniform(r) < share) {
+        cloze z = {k->c, k->t, k->lex};
+        TRY(cloze_question(&z, k->inputs, k->o.n_passages, r, out));
+        if (out->n_answer > 0) return OK;
+    }
+    *out = labelled_question(k, i, 1 + (k->o.gold_last - 1) * done, r);
+    return OK;
 }
 
 static int64_t rows_of(const reader_question *q) {
@@ -180,10 +199,10 @@ static status task_step(void *self, int64_t step, int64_t total, rng *r, step_re
     generator_task *k = self;
     uint64_t seed = rng_next(r);
     int64_t n = k->o.batch_size;
-    float done = total > 0 ? (float)step / (float)total : 0, gold = 1 + (k->o.gold_last - 1) * done;
+    float done = total > 0 ? (float)step / (float)total : 0;
     arena_reset(k->inputs, 0);
     reader_question *qs = ARENA_ARRAY(k->inputs, reader_question, n);
-    for (int64_t i = 0; i < n; i++) qs[i] = make_question(k, step * n + i, gold, r);
+    for (int64_t i = 0; i < n; i++) TRY(make_question(k, step * n + i, done, r, &qs[i]));
 
     for (int64_t i = 0, j; i < n; i = j) {
         int64_t rows = rows_of(&qs[i]);
@@ -220,7 +239,7 @@ enum { DECODE_BATCH = 16 };
 
 /* Greedy answers of dev questions dev_order[first..first+n-1] into text. */
 static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, char **text) {
-    reader_question qs[DECODE_BATCH];
+    reader_question qs[DECODE_BATCH] = {0};
     for (int64_t i = 0; i < n; i++) {
         int64_t q = k->dev_order[first + i];
         qs[i] = reader_question_of(a, k->c, k->dev, q, k->dev_top.at + q * k->dev_top.k,

@@ -15,6 +15,8 @@ typedef struct generator_task_options {
     int64_t batch_size; /* questions a step */
     int64_t n_passages; /* passages a question while training */
     float gold_last;    /* share of missed questions that still get a gold passage at the end */
+    float cloze_first, cloze_last; /* share of cloze questions (train/cloze.h) at the beginning, and
+                                      from half of the run on */
     float empty_share;
     float place_weight;    /* of the start and end losses */
     bool full_answers;     /* learn the sentence instead of the short answer, as published */
@@ -27,7 +29,7 @@ typedef struct generator_task generator_task;
  * answer that some passage holds. */
 status generator_task_new(generator *m, const token_traits *tr, const corpus *c, const tokenizer *t,
                           const qa_set *train, top_passages train_top, const qa_set *dev,
-                          top_passages dev_top, const generator_task_options *o,
+                          top_passages dev_top, const lexical *lex, const generator_task_options *o,
                           generator_task **out);
 void generator_task_free(generator_task *k);
 /* Fills type, self, p and the functions; config and hashes are the caller's. */
