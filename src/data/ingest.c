@@ -249,6 +249,8 @@ static status put_question(ingest_file *f, store_question *q) {
     char *answer_list = NULL, *document_list = NULL;
     store_question old;
     status st = in->failed = store_find_question(in->s, q->id, scratch(in), &old, &found);
+    if (!st && found && !q->full_answer && strcmp(old.question, q->question) == 0)
+        q->full_answer = old.full_answer; /* a sentence that was made later is kept */
     if (!st && found) st = meet_again(f, q, met, &old, answers, documents, &done);
     if (!st && !done) {
         if (json_array_size(answers)) q->answers = answer_list = json_line(answers);

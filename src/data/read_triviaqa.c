@@ -5,113 +5,35 @@
  *   evidence/wikipedia/  the files that EntityPages name
  *   evidence/web/        the files that SearchResults name
  *
- * Each evidence file that a question names is a document; its uri is evidence/wikipedia/NAME or
+ * (The dataset step's simplified form, with names for pages, a string for an answer and a
+ * FullAnswer, is read too.) Each evidence file that a question names is a document; its uri is evidence/wikipedia/NAME or
  * evidence/web/NAME, whatever folder the set lies in. Some search results name no file; test
  * files have no answers. "Split" stands behind the questions, so a file is looked through for it
- * first; standard input cannot be, and its questions are then train's, or --split's.
- *
- * File names. The set was written on a system that does not tell composed from decomposed letters
- * nor capitals from small ones; where a name does not exist as it stands, the one of its folder
- * that differs in these only is taken. */
-#include <dirent.h>
+ * first; standard input cannot be, and its questions are then train's, or --split's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/evidence.h"
 #include "data/ingest.h"
 #include "util/json.h"
 #include "util/log.h"
-#include "util/unicode.h"
 
 enum { EVIDENCE_MOST = 256 << 20 };
 
-typedef struct name_pair {
-    char *folded, *name;
-} name_pair;
-
-/* The names in one folder, by their folded form. */
-typedef struct folder_names {
-    char *folder; /* NULL: none read yet */
-    name_pair *at;
-    int64_t n, cap;
-} folder_names;
-
 typedef struct trivia {
     ingest_file *f;
-    char *root;         /* the folder that holds evidence/ */
-    folder_names names; /* of the folder that was looked into last */
+    char *root; /* the folder that holds evidence/ */
+    evidence *files;
     int64_t n_missing;
     char *first_missing;
 } trivia;
 
 /* ---- evidence ---- */
 
-static char *fold(const char *name) {
-    buf composed = {0}, lower = {0};
-    utf8_add_form(&composed, name, strlen(name), UTF8_NFC);
-    utf8_add_lower(&lower, composed.at ? composed.at : "", composed.len);
-    buf_clear(&composed);
-    return buf_steal(&lower);
-}
-
-static int by_folded(const void *a, const void *b) {
-    return strcmp(((const name_pair *)a)->folded, ((const name_pair *)b)->folded);
-}
-
-static void names_clear(folder_names *t) {
-    for (int64_t i = 0; i < t->n; i++) {
-        free(t->at[i].folded);
-        free(t->at[i].name);
-    }
-    free(t->at);
-    free(t->folder);
-    *t = (folder_names){0};
-}
-
-static void names_read(folder_names *t, const char *folder) {
-    if (t->folder && strcmp(t->folder, folder) == 0) return;
-    names_clear(t);
-    t->folder = xstrdup(folder);
-    DIR *d = opendir(folder);
-    if (!d) return;
-    for (struct dirent *e; (e = readdir(d));) {
-        GROW(t->at, t->n, t->cap);
-        t->at[t->n++] = (name_pair){fold(e->d_name), xstrdup(e->d_name)};
-    }
-    closedir(d);
-    if (t->n) qsort(t->at, (size_t)t->n, sizeof *t->at, by_folded);
-}
-
-/* The file below root that `below` means; NULL: there is none. Caller frees. */
-static char *find_evidence(trivia *t, const char *below) {
-    char *path = file_or_gz(t->root, below);
-    if (path) return path;
-    char *whole = xasprintf("%s/%s", t->root, below), *slash = strrchr(whole, '/');
-    *slash = 0;
-    names_read(&t->names, whole);
-    name_pair key = {.folded = fold(slash + 1)};
-    name_pair *found =
-        t->names.n ? bsearch(&key, t->names.at, (size_t)t->names.n, sizeof *t->names.at, by_folded)
-                   : NULL;
-    if (found) path = xasprintf("%s/%s", whole, found->name);
-    free(key.folded);
-    free(whole);
-    return path;
-}
-
-/* A name that leads out of the set's own folder is not followed. */
-static bool is_inside(const char *name) {
-    if (*name == '/') return false;
-    for (const char *p = name; p; p = strchr(p, '/')) {
-        p += *p == '/';
-        if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || !p[2])) return false;
-    }
-    return *name != 0;
-}
-
 static status put_evidence(trivia *t, const char *uri, const char *title) {
     if (ingest_met(t->f, "evidence", uri)) return OK;
-    char *path = find_evidence(t, uri);
+    char *path = evidence_find(t->files, uri);
     if (!path) {
         if (t->n_missing++ == 0) t->first_missing = xstrdup(uri);
         return OK;
@@ -138,8 +60,9 @@ static status put_pages(trivia *t, const json_t *pages, const char *kind, json_t
     size_t i;
     json_t *page;
     json_array_foreach(pages, i, page) {
-        const char *name = json_str(page, "Filename", NULL);
-        if (!name || !is_inside(name)) continue;
+        const char *name =
+            json_is_string(page) ? json_string_value(page) : json_str(page, "Filename", NULL);
+        if (!name || !evidence_is_inside(name)) continue;
         char *uri = xasprintf("evidence/%s/%s", kind, name);
         json_array_append_new(names, json_string(uri));
         status st = put_evidence(t, uri, json_str(page, "Title", NULL));
@@ -159,10 +82,10 @@ static void add_new(json_t *list, json_t *item) {
 }
 
 /* The value first: where one short answer is wanted, it is that. */
-static char *answers_of(const json_t *answer) {
+static char *answers_of(json_t *answer) {
     static const char *const lists[] = {"Aliases", "HumanAnswers"};
     json_t *all = json_array();
-    add_new(all, json_object_get(answer, "Value"));
+    add_new(all, json_is_string(answer) ? answer : json_object_get(answer, "Value"));
     for (size_t k = 0; k < sizeof lists / sizeof *lists; k++) {
         size_t i;
         json_t *item;
@@ -182,7 +105,9 @@ static status put_question(trivia *t, const json_t *q) {
         st = ingest_question(t->f, &(store_question){.id = json_str(q, "QuestionId", NULL),
                                                      .question = json_str(q, "Question", ""),
                                                      .answers = answers,
-                                                     .documents = documents});
+                                                     .documents = documents,
+                                                     .full_answer =
+                                                         json_str(q, "FullAnswer", NULL)});
     free(answers);
     free(documents);
     json_decref(names);
@@ -272,6 +197,7 @@ static char *root_of(const char *path) {
 status triviaqa_read(ingest_file *f) {
     bool is_stdin = strcmp(f->path, "-") == 0;
     trivia t = {.f = f, .root = is_stdin ? xstrdup(".") : root_of(f->path)};
+    t.files = evidence_new(t.root);
     status st = OK;
     if (!is_stdin && !f->split_given) st = look_for_split(&t);
     if (!st) st = json_scan(f->r, "Data.*|Split", 0, put_record, &t);
@@ -282,7 +208,7 @@ status triviaqa_read(ingest_file *f) {
                            "that name them are kept",
                            (long long)t.n_missing, t.root, t.first_missing);
     }
-    names_clear(&t.names);
+    evidence_free(t.files);
     free(t.first_missing);
     free(t.root);
     return st;
@@ -295,16 +221,19 @@ static char *qa_folder(const char *path) {
 }
 
 bool triviaqa_folder_knows(const char *path) {
-    char *qa = qa_folder(path), *evidence = xasprintf("%s/evidence", path);
-    bool mine = file_is_folder(qa) && file_is_folder(evidence);
+    char *qa = qa_folder(path), *files = xasprintf("%s/evidence", path);
+    bool mine = file_is_folder(qa) && file_is_folder(files);
     free(qa);
-    free(evidence);
+    free(files);
     return mine;
 }
 
 static status read_qa(void *arg, const char *path) {
-    const char *name = strrchr(path, '/');
-    if (!strstr(name ? name : path, ".json")) return OK; /* a README, say */
+    size_t n = strlen(path);
+    if (n > 3 && strcmp(path + n - 3, ".gz") == 0) n -= 3;
+    bool is_json = n > 5 && strncmp(path + n - 5, ".json", 5) == 0;
+    bool derived = strstr(path, "-simplified.json") || strstr(path, "/unsupported-");
+    if (!is_json || derived) return OK; /* a README; what the dataset step wrote there */
     return ingest_part(arg, path, triviaqa_read);
 }
 
