@@ -4,16 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/asking.h"
 #include "cli/hits.h"
 #include "cli/opts.h"
 #include "cli/prompt.h"
-#include "util/stop.h"
-
-typedef struct asking {
-    rag *r;
-    rag_ask_options o;
-    bool json;
-} asking;
 
 static void print_piece(void *arg, const char *text, size_t n) {
     (void)arg;
@@ -31,7 +25,8 @@ static void print_json(const char *question, const rag_answer *a) {
     json_decref(j);
 }
 
-static status ask_one(asking *x, const char *question) {
+status ask_one(void *arg, const char *question) {
+    asking *x = arg;
     rag_answer *a = NULL;
     rag_ask_options o = x->o;
     if (!x->json) o.on_text = print_piece;
@@ -47,26 +42,6 @@ static status ask_one(asking *x, const char *question) {
     }
     rag_answer_free(a);
     return OK;
-}
-
-/* Questions from a prompt until `quit` or the end of input; a bad question is said and the next
- * one asked. */
-static status ask_many(asking *x) {
-    prompt *p = prompt_open(">>> ", "history");
-    status st = OK;
-    const char *line;
-    while (!st && !stop_requested() && (line = prompt_line(p))) {
-        if (strcmp(line, "quit") == 0) break;
-        if (line[strspn(line, " \t")] == 0) continue;
-        status one = ask_one(x, line);
-        if (one == ERR_ARG)
-            fprintf(stderr, "raglan: %s\n", rag_error());
-        else
-            st = one;
-    }
-    prompt_close(p);
-    if (!st && stop_requested()) return err_set(ERR_STOPPED, __FILE__, __LINE__, "stopped");
-    return st;
 }
 
 int cmd_ask(int argc, char **argv) {
@@ -152,7 +127,7 @@ int cmd_ask(int argc, char **argv) {
                       .max_tokens = max_tokens,
                       .seed = (uint64_t)o.seed}};
     int st = rag_open(o.home, &(rag_options){.retriever = retriever, .generator = generator}, &x.r);
-    if (!st) st = o.n_args ? ask_one(&x, o.args[0]) : ask_many(&x);
+    if (!st) st = o.n_args ? ask_one(&x, o.args[0]) : prompt_loop(ask_one, &x);
     rag_close(x.r);
     return cli_exit((status)st);
 }

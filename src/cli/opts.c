@@ -351,6 +351,7 @@ int opts_parse(opts *o, int argc, char **argv) {
     if (o->quiet && o->verbose) return opts_wrong(o, "--quiet and --verbose exclude each other");
     log_level_set(o->quiet ? LOG_WARN : o->verbose ? LOG_DEBUG : LOG_INFO);
     if (o->shared & OPTS_THREADS) par_threads_set((int)o->threads);
+    if (o->gpu) log_warn("--gpu: no CUDA device can be used here; going on with the CPU");
     return -1;
 }
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "util/file.h"
+#include "util/log.h"
+#include "util/stop.h"
 
 enum { HISTORY_LINES = 1000 };
 
@@ -72,6 +74,11 @@ static const char *edited_line(prompt *p) {
 
 const char *prompt_line(prompt *p) {
     if (p->edit && p->history) return edited_line(p);
+    if (log_level_get() >= LOG_INFO) { /* not on stdout, which is for answers */
+        fputs(p->text, stderr);
+        fflush(stderr);
+    }
+    fflush(stdout);
     ssize_t n = getline(&p->line, &p->cap, stdin);
     if (n < 0) return NULL;
     while (n > 0 && strchr("\r\n", p->line[n - 1])) p->line[--n] = 0;
@@ -87,4 +94,24 @@ void prompt_close(prompt *p) {
     free(p->path);
     free(p->line);
     free(p);
+}
+
+status prompt_loop(prompt_fn fn, void *arg) {
+    prompt *p = prompt_open(">>> ", "history");
+    status st = OK;
+    const char *line;
+    while (!st && !stop_requested() && (line = prompt_line(p))) {
+        if (strcmp(line, "quit") == 0) {
+            puts("bye bye!");
+            break;
+        }
+        if (line[strspn(line, " \t")] == 0) continue;
+        st = fn(arg, line);
+        if (st != ERR_ARG) continue;
+        log_error("%s", err_msg());
+        st = OK;
+    }
+    prompt_close(p);
+    if (!st && stop_requested()) FAIL(ERR_STOPPED, "stopped");
+    return st;
 }
