@@ -16,7 +16,7 @@ typedef struct sequence {
     int32_t *ids; /* [max + 1] chosen so far */
     int64_t n;
     double log_prob;
-    bool is_done;
+    bool is_done, is_cut;
 } sequence;
 
 typedef struct decoder {
@@ -32,7 +32,7 @@ typedef struct decoder {
     tensor *copy_keys; /* [n_rows, C] */
     /* per sequence */
     sequence *seq; /* [n_seq] question-major */
-    float **cache; /* [n_decoder] [n_seq * max, 2D] */
+    float **cache; /* [n_decoder] [n_seq * (max + 1), 2D] */
     double *empty; /* [n_questions] log probability of EOS first */
     rng *draw;     /* [n_questions] */
 } decoder;
@@ -54,14 +54,16 @@ static decoder decoder_new(generator *m, arena *a, graph *g, const token_traits 
     d.cache = ARENA_ARRAY(a, float *, m->c.n_decoder);
     for (int i = 0; i < m->c.n_decoder; i++) {
         d.look_kv[i] = attend_keys(g, &m->look[i], d.memory, NULL, true);
-        d.cache[i] = ARENA_ARRAY(a, float, d.n_seq *(d.max + 1) * 2 * m->c.dim);
+        int64_t slots = d.n_seq * (d.max + 1);
+        d.cache[i] = ARENA_ARRAY(a, float, slots * 2 * m->c.dim);
     }
     if (m->c.copy) d.copy_keys = t_linear(g, d.memory, m->copy_k, NULL, ACT_NONE);
     d.seq = arena_push(a, (size_t)d.n_seq * sizeof *d.seq);
     for (int64_t s = 0; s < d.n_seq; s++) {
         d.seq[s].question = s / d.n_beams;
         d.seq[s].ids = ARENA_ARRAY(a, int32_t, d.max + 1);
-        d.seq[s].log_prob = s % d.n_beams ? -INFINITY : 0; /* the first step fans out of beam 0 */
+        d.seq[s].is_done = s % d.n_beams != 0; /* the first step fans out of beam 0 */
+        d.seq[s].log_prob = d.seq[s].is_done ? -INFINITY : 0;
     }
     d.empty = arena_push(a, (size_t)d.n_questions * sizeof *d.empty);
     d.draw = ARENA_ARRAY(a, rng, d.n_questions);
@@ -173,7 +175,13 @@ static void extend(decoder *d, sequence *s, int32_t id, float p) {
     }
     s->ids[s->n++] = id;
     if (d->o->on_token && d->n_seq == 1) d->o->on_token(d->o->arg, id);
-    if (s->n >= d->max) s->is_done = true;
+}
+
+/* Is s as long as an answer may be? Then EOS is all that can follow. */
+static bool is_full(const decoder *d, sequence *s, const float *p) {
+    if (s->n < d->max) return false;
+    s->is_cut = greatest(p, d->tr->vocab) != d->tr->eos;
+    return true;
 }
 
 /* Greedy or sampled: each sequence on its own. */
@@ -182,80 +190,101 @@ static void choose_one(decoder *d, graph *g, const float *p, const int64_t *row,
     for (int64_t i = 0; i < n; i++) {
         sequence *s = &d->seq[row[i]];
         const float *pi = p + i * v;
-        int32_t id = d->o->temperature > 0 ? draw(&d->draw[s->question], pi, v, d->o->sample_top_k,
-                                                  d->o->temperature, graph_arena(g))
-                                           : greatest(pi, v);
+        int32_t id = is_full(d, s, pi) ? d->tr->eos
+                     : d->o->temperature <= 0
+                         ? greatest(pi, v)
+                         : draw(&d->draw[s->question], pi, v, d->o->sample_top_k, d->o->temperature,
+                                graph_arena(g));
         extend(d, s, id, pi[id]);
     }
 }
 
+/* A beam of the next step: one of this step's, continued. */
 typedef struct candidate {
-    int64_t from; /* sequence */
+    int64_t beam; /* within the question; -1: taken */
     int32_t id;   /* -1: it was done already */
     float p;
     double log_prob;
 } candidate;
 
-/* Copies sequence `from`'s text and cache over `to`. */
-static void copy_sequence(decoder *d, const sequence *from, int64_t from_at,
-                          float *const *from_cache, int64_t to) {
-    int64_t slots = d->max + 1, width = 2 * d->m->c.dim,
-            n = from->n + 1 < slots ? from->n + 1 : slots;
-    sequence *s = &d->seq[to];
-    memcpy(s->ids, from->ids, (size_t)from->n * sizeof *s->ids);
-    s->n = from->n;
-    s->log_prob = from->log_prob;
-    s->is_done = from->is_done;
-    for (int b = 0; b < d->m->c.n_decoder; b++)
-        memcpy(d->cache[b] + to * slots * width, from_cache[b] + from_at * slots * width,
-               (size_t)(n * width) * sizeof(float));
+/* All that a question's beams may become: k of each that runs, itself of one that is done. */
+static int64_t continuations(decoder *d, arena *a, int64_t question, const float *p,
+                             const int64_t *row, int64_t n, candidate *c) {
+    int64_t first = question * d->n_beams, v = d->tr->vocab, n_c = 0;
+    int64_t k = d->n_beams < v ? d->n_beams : v;
+    int32_t *id = ARENA_ARRAY(a, int32_t, k);
+    for (int64_t j = 0; j < d->n_beams; j++)
+        if (d->seq[first + j].is_done) c[n_c++] = (candidate){j, -1, 1, d->seq[first + j].log_prob};
+    for (int64_t i = 0; i < n; i++) {
+        sequence *s = &d->seq[row[i]];
+        if (s->question != question) continue;
+        const float *pi = p + i * v;
+        bool full = is_full(d, s, pi);
+        if (full)
+            id[0] = d->tr->eos;
+        else
+            greatest_k(pi, v, k, id);
+        for (int64_t j = 0; j < (full ? 1 : k); j++)
+            c[n_c++] =
+                (candidate){row[i] - first, id[j], pi[id[j]], s->log_prob + log_of(pi[id[j]])};
+    }
+    return n_c;
 }
 
-/* Beam search: of all continuations of a question's beams, the n_beams most probable stay. */
+/* A question's beams as they were before they overwrite each other. */
+typedef struct beams {
+    sequence *seq; /* [n_beams] */
+    float **cache; /* [n_decoder] [n_beams * (max + 1), 2D] */
+} beams;
+
+static void copy_cache(const decoder *d, const float *from, float *to, int64_t n_slots) {
+    memcpy(to, from, (size_t)(n_slots * 2 * d->m->c.dim) * sizeof(float));
+}
+
+static beams keep_beams(const decoder *d, arena *a, int64_t first) {
+    int64_t slots = d->max + 1, width = 2 * d->m->c.dim, n = d->n_beams * slots;
+    beams old = {ARENA_ARRAY(a, sequence, d->n_beams), ARENA_ARRAY(a, float *, d->m->c.n_decoder)};
+    for (int64_t j = 0; j < d->n_beams; j++) {
+        old.seq[j] = d->seq[first + j];
+        old.seq[j].ids = ARENA_ARRAY(a, int32_t, slots);
+        memcpy(old.seq[j].ids, d->seq[first + j].ids, (size_t)old.seq[j].n * sizeof(int32_t));
+    }
+    for (int b = 0; b < d->m->c.n_decoder; b++) {
+        old.cache[b] = ARENA_ARRAY(a, float, n *width);
+        copy_cache(d, d->cache[b] + first * slots * width, old.cache[b], n);
+    }
+    return old;
+}
+
+/* Sequence `to` becomes a copy of an old beam. */
+static void restore_beam(decoder *d, const beams *old, int64_t beam, int64_t to) {
+    int64_t slots = d->max + 1, width = 2 * d->m->c.dim;
+    sequence *s = &d->seq[to];
+    int32_t *ids = s->ids;
+    *s = old->seq[beam];
+    s->ids = ids;
+    memcpy(ids, old->seq[beam].ids, (size_t)s->n * sizeof *ids);
+    for (int b = 0; b < d->m->c.n_decoder; b++)
+        copy_cache(d, old->cache[b] + beam * slots * width, d->cache[b] + to * slots * width,
+                   s->n < slots ? s->n + 1 : slots);
+}
+
+/* Beam search: of all continuations of a question's beams the n_beams most probable stay, best
+ * first. */
 static void choose_beams(decoder *d, graph *g, int64_t question, const float *p, const int64_t *row,
                          int64_t n) {
     arena *a = graph_arena(g);
-    int64_t k = d->n_beams, v = d->tr->vocab, first = question * k, n_c = 0;
-    candidate *c = ARENA_ARRAY(a, candidate, 2 * k * k + k);
-    int32_t *id = ARENA_ARRAY(a, int32_t, k + 1);
-    for (int64_t s = first; s < first + k; s++)
-        if (d->seq[s].is_done) c[n_c++] = (candidate){s, -1, 1, d->seq[s].log_prob};
-    for (int64_t i = 0; i < n; i++) {
-        const sequence *s = &d->seq[row[i]];
-        if (s->question != question || s->log_prob == -INFINITY) continue;
-        int64_t m = k + 1 < v ? k + 1 : v;
-        greatest_k(p + i * v, v, m < k + 1 ? m : k, id);
-        for (int64_t j = 0; j < (m < k ? m : k); j++)
-            c[n_c++] = (candidate){row[i], id[j], p[i * v + id[j]],
-                                   s->log_prob + log_of(p[i * v + id[j]])};
-    }
-    /* copies of what the new beams grow from, since they overwrite each other */
-    int64_t slots = d->max + 1, width = 2 * d->m->c.dim;
-    sequence *old = ARENA_ARRAY(a, sequence, k);
-    float **old_cache = ARENA_ARRAY(a, float *, d->m->c.n_decoder);
-    for (int64_t j = 0; j < k; j++) {
-        old[j] = d->seq[first + j];
-        old[j].ids = ARENA_ARRAY(a, int32_t, d->max + 1);
-        memcpy(old[j].ids, d->seq[first + j].ids, (size_t)old[j].n * sizeof(int32_t));
-    }
-    for (int b = 0; b < d->m->c.n_decoder; b++) {
-        old_cache[b] = ARENA_ARRAY(a, float, k *slots *width);
-        memcpy(old_cache[b], d->cache[b] + first * slots * width,
-               (size_t)(k * slots * width) * sizeof(float));
-    }
-    for (int64_t to = 0; to < k; to++) {
+    int64_t first = question * d->n_beams;
+    candidate *c = ARENA_ARRAY(a, candidate, d->n_beams * (d->n_beams + 1));
+    int64_t n_c = continuations(d, a, question, p, row, n, c);
+    beams old = keep_beams(d, a, first);
+    for (int64_t to = first; to < first + d->n_beams; to++) {
         int64_t best = -1;
         for (int64_t i = 0; i < n_c; i++)
-            if (c[i].from >= 0 && (best < 0 || c[i].log_prob > c[best].log_prob)) best = i;
-        sequence *s = &d->seq[first + to];
-        if (best < 0) {
-            s->is_done = true;
-            s->log_prob = -INFINITY;
-            continue;
-        }
-        copy_sequence(d, &old[c[best].from - first], c[best].from - first, old_cache, first + to);
-        if (c[best].id >= 0) extend(d, s, c[best].id, c[best].p);
-        c[best].from = -1;
+            if (c[i].beam >= 0 && (best < 0 || c[i].log_prob > c[best].log_prob)) best = i;
+        restore_beam(d, &old, c[best].beam, to);
+        if (c[best].id >= 0) extend(d, &d->seq[to], c[best].id, c[best].p);
+        c[best].beam = -1;
     }
 }
 
@@ -281,10 +310,9 @@ static bool question_is_done(const decoder *d, int64_t question) {
     return d->seq[first].is_done;
 }
 
-static void run(decoder *d, graph *g) {
+static void run(decoder *d) {
     int64_t *row = ARENA_ARRAY(d->a, int64_t, d->n_seq);
     graph *step = graph_new(d->a, NULL, false);
-    (void)g;
     for (int64_t t = 0; t <= d->max; t++) {
         int64_t n = live_rows(d, row);
         if (n == 0) break;
@@ -326,6 +354,8 @@ static void credit(decoder *d, graph *g, decoded *out) {
 
 decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const reader_question *q,
                           int64_t n, const decode_options *o) {
+    MUST(tr->vocab == m->c.vocab, "tokenizer of %ld pieces, generator of %ld", (long)tr->vocab,
+         (long)m->c.vocab);
     decoded *out = arena_push(a, (size_t)(n + 1) * sizeof *out);
     reader_question *bare = ARENA_ARRAY(a, reader_question, n + 1);
     for (int64_t i = 0; i < n; i++) {
@@ -340,14 +370,14 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
     reader_batch b = reader_batch_new(a, tr, &m->c.limits, bare, n);
     decoder d = decoder_new(m, a, g, tr, &b, o);
     credit(&d, g, out);
-    run(&d, g);
+    run(&d);
     for (int64_t i = 0; i < n; i++) {
         const sequence *s = &d.seq[i * d.n_beams]; /* beams are kept best first */
         if (s->n) memcpy(out[i].ids, s->ids, (size_t)s->n * sizeof *s->ids);
         out[i].n = s->n;
         out[i].log_prob = s->log_prob;
         out[i].empty_log_prob = d.empty[i];
-        out[i].is_cut = s->n >= d.max;
+        out[i].is_cut = s->is_cut;
     }
     graph_free(g);
     return out;

@@ -5,12 +5,14 @@
  * by copying from the passages (pointer-generator, See et al. 2017): answers are mostly spans,
  * and a small model trained on a few documents can point at names it could never spell.
  *
- *   encoder   embedding + row features + rank -> n_encoder blocks with rotary positions, a pair at
- * a time decoder   n_decoder blocks: causal self-attention, attention over all rows of the
- * question, feed output    gate * softmax(vocabulary, tied) + (1 - gate) * copy attention over
- * passage rows places    start and end scores of each row: an auxiliary loss that teaches the
- * encoder where answers lie (marginal over places, Clark & Gardner 2018), and the passage that an
- * answer is credited to
+ *   encoder  embedding + row features + rank, n_encoder blocks with rotary positions, each
+ *            (question, passage) pair for itself
+ *   decoder  n_decoder blocks: causal self-attention, attention over all rows of the question,
+ *            feed-forward
+ *   output   gate * softmax(vocabulary, tied) + (1 - gate) * copy attention over passage rows
+ *   places   start and end scores of each row: an auxiliary loss that teaches the encoder where
+ *            answers lie (marginal over places, Clark & Gardner 2018); the start scores also say
+ *            which passage an answer is credited to
  *
  * An answer that is not in the passages is the empty string: EOS first. */
 #include "model/reader_batch.h"
@@ -57,10 +59,9 @@ typedef struct decode_options {
     int64_t max_tokens; /* 0: limits.answer */
     int n_beams;        /* 1: greedy or sampled */
     float temperature;  /* 0: greedy */
-    int sample_top_k;   /* 0: all */
+    int sample_top_k;   /* 0: the 1,024 most probable */
     uint64_t seed;
-    float empty_bias; /* added to the log probability of "not in these documents" at the first token
-                       */
+    float empty_bias; /* added to the logit of "not in these documents" at the first token */
     /* Called with each token of a single greedy or sampled answer as it is chosen; may be NULL. */
     void (*on_token)(void *arg, int32_t id);
     void *arg;
@@ -69,9 +70,10 @@ typedef struct decode_options {
 typedef struct decoded {
     int32_t *ids; /* [n] without EOS */
     int64_t n;
-    double log_prob;       /* of the whole answer, EOS included */
-    double empty_log_prob; /* of EOS first */
-    double *passage_share; /* [n_passages] share of the place scores: who to credit */
+    double log_prob;       /* of the whole answer, EOS included, empty_bias too */
+    double empty_log_prob; /* of EOS first, without empty_bias */
+    double *passage_share; /* [n_passages] who to credit: softmax of the start scores, summed over
+                              each passage's rows; sums to 1 where there are rows */
     int64_t n_passages;
     bool is_cut; /* the length cap ended it */
 } decoded;
