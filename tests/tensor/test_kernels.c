@@ -70,10 +70,24 @@ static void an_unknown_family_is_told_with_the_known_ones(void **state) {
     assert_null(be);
 }
 
+static void without_a_wish_amx_is_taken_where_it_is(void **state) {
+    (void)state;
+    const backend *amx, *be = NULL;
+    char *before = getenv("RAGLAN_CPU") ? xstrdup(getenv("RAGLAN_CPU")) : NULL;
+    unsetenv("RAGLAN_CPU");
+    assert_int_equal(backend_find(NULL, &be), OK);
+    if (backend_find("amx", &amx) == OK)
+        assert_ptr_equal(be, amx);
+    else
+        assert_string_not_equal(be->name, "amx");
+    if (before) setenv("RAGLAN_CPU", before, 1);
+    free(before);
+}
+
 static void the_environment_forces_a_family(void **state) {
     (void)state;
     const backend *be = NULL;
-    char *before = getenv("RAGLAN_CPU");
+    char *before = getenv("RAGLAN_CPU") ? xstrdup(getenv("RAGLAN_CPU")) : NULL;
     setenv("RAGLAN_CPU", "ref", 1);
     assert_int_equal(backend_find(NULL, &be), OK);
     assert_string_equal(be->name, "ref");
@@ -83,6 +97,7 @@ static void the_environment_forces_a_family(void **state) {
         setenv("RAGLAN_CPU", before, 1);
     else
         unsetenv("RAGLAN_CPU");
+    free(before);
 }
 
 /* ---- shapes larger than blocks ---- */
@@ -363,6 +378,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_family_is_found_by_its_name),
         cmocka_unit_test(an_unknown_family_is_told_with_the_known_ones),
+        cmocka_unit_test(without_a_wish_amx_is_taken_where_it_is),
         cmocka_unit_test(the_environment_forces_a_family),
         cmocka_unit_test(products_agree_with_ref_on_shapes_larger_than_their_blocks),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),

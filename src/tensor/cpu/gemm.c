@@ -31,6 +31,7 @@ enum {
     PACK_K = 256,        /* ... by k */
     TASK_FLOP = 1 << 21, /* a smaller task costs more to hand out than it gains */
     TASKS_A_THREAD = 4,
+    FEW = 8,             /* rows: fewer take as long, the time that b takes to be read */
     BLOCK_MAX = 32 * 32, /* mr * nr of any family */
 };
 
@@ -185,7 +186,7 @@ static void product_task(void *arg, int64_t i, int worker) {
 static void run_tasks(product *p) {
     const gemm_kind *g = p->g;
     const matmul *mm = p->mm;
-    int64_t flop = 2 * mm->m * mm->n * gemm_k_padded(g, p->k);
+    int64_t flop = 2 * most(mm->m, FEW) * mm->n * gemm_k_padded(g, p->k);
     int64_t wanted = most(1, least(TASKS_A_THREAD * par_threads(), flop / TASK_FLOP));
     p->rows = round_up(least(MC, cuts(mm->m, wanted)), g->mr);
     int64_t row_cuts = cuts(mm->m, p->rows);
