@@ -86,7 +86,9 @@ static int64_t count_characters(const words *w, bool lower_case, int64_t *count)
     return total;
 }
 
-/* The share of the text's characters that may have pieces of their own. */
+/* The share of the text's characters that may have pieces of their own; SentencePiece takes none
+ * below 0.98, which is more than this asks for where a text is so short that most characters are
+ * rare. */
 static double coverage_of(const words *w, int64_t vocab_size, bool lower_case) {
     int64_t *count = xcalloc(N_CODE_POINTS, sizeof *count);
     int64_t total = count_characters(w, lower_case, count), n = 0, covered = 0, n_pieces = 0;
@@ -99,7 +101,8 @@ static double coverage_of(const words *w, int64_t vocab_size, bool lower_case) {
            (count[n_pieces] > 2 || n_pieces == 0))
         covered += count[n_pieces++];
     free(count);
-    return (double)covered / (double)total;
+    double share = (double)covered / (double)total;
+    return share < .98 ? .98 : share;
 }
 
 /* ---- normalisation ---- */
