@@ -325,6 +325,7 @@ status rag_train_generator(rag *r, const train_request *q) {
         o.full_answers = pick(&run, "full_answers", q->full_answers, q->published);
         int64_t k = pick(&run, "top_k", q->top_k, q->published ? 50 : 8);
         if (k < o.n_passages) o.n_passages = k;
+        if (k < o.early_passages) o.early_passages = k;
         finder f = rag_finder(r);
         if (r->m)
             json_object_set_new(m.hashes, "retriever", json_string(r->m_checkpoint.identifier));

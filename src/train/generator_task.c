@@ -9,7 +9,9 @@
 
 generator_task_options generator_task_defaults(void) {
     return (generator_task_options){.batch_size = 16,
-                                    .n_passages = 4,
+                                    .n_passages = 5,
+                                    .early_passages = 2,
+                                    .early_share = 0.5f,
                                     .gold_last = 0.7f,
                                     .cloze_first = 0.8f,
                                     .cloze_last = 0.2f,
@@ -142,32 +144,47 @@ static void set_target(generator_task *k, int64_t q, const int64_t *passages, re
     rq->answer = tokenizer_encode_ids(k->t, text, strlen(text), k->inputs, &rq->n_answer);
 }
 
-/* The passages of question q in this step; returns how many. */
-static int64_t choose_passages(generator_task *k, int64_t q, float gold, rng *r, int64_t *out) {
+static int64_t count_top(top_passages t, int64_t q, int64_t most) {
+    int64_t n = 0;
+    while (n < t.k && n < most && t.at[q * t.k + n] >= 0) n++;
+    return n;
+}
+
+/* The passages of question q in this step, best first, at most n; returns how many. The best n
+ * found, or with `sampled` the first that answers among others by chance: more to learn from in
+ * fewer. */
+static int64_t choose_passages(generator_task *k, int64_t q, int64_t n, bool sampled, float gold,
+                               rng *r, int64_t *out) {
     const qa *x = &k->train->at[q];
     bool empties = !x->unanswerable && rng_uniform(r) < k->o.empty_share, has_gold = false;
     const int64_t *top = k->train_top.at + q * k->train_top.k;
-    int64_t n = 0;
-    for (int64_t i = 0; i < k->train_top.k && n < k->o.n_passages && top[i] >= 0; i++) {
+    int64_t n_top = count_top(k->train_top, q, k->train_top.k), n_out = 0, left = 0;
+    for (int64_t i = 0; i < n_top; i++) left += !(empties && qa_is_relevant(k->train, x, top[i]));
+    for (int64_t i = 0; i < n_top && n_out < n; i++) {
         bool relevant = qa_is_relevant(k->train, x, top[i]);
         if (empties && relevant) continue;
+        bool takes = !sampled || (relevant && !has_gold) || rng_below(r, left) < n - n_out;
+        left--;
+        if (!takes) continue;
         has_gold |= relevant;
-        out[n++] = top[i];
+        out[n_out++] = top[i];
     }
     bool injects = rng_uniform(r) < gold;
-    if (!empties && !has_gold && has_answer_passage(x) && (injects || n == 0)) {
-        int64_t at = n < k->o.n_passages ? n++ : rng_below(r, n);
+    if (!empties && !has_gold && has_answer_passage(x) && (injects || n_out == 0)) {
+        int64_t at = n_out < n ? n_out++ : rng_below(r, n_out);
         out[at] =
             k->train
                 ->relevant[x->relevant.begin + rng_below(r, x->relevant.end - x->relevant.begin)];
     }
-    return n;
+    return n_out;
 }
 
 /* Labelled question number i of the run: its passages and its target, in the arena of inputs. */
-static reader_question labelled_question(generator_task *k, int64_t i, float gold, rng *r) {
-    int64_t q = usable_at(k, i), *passages = ARENA_ARRAY(k->inputs, int64_t, k->o.n_passages);
-    int64_t n = choose_passages(k, q, gold, r, passages);
+static reader_question labelled_question(generator_task *k, int64_t i, float done, rng *r) {
+    bool is_early = done < k->o.early_share;
+    int64_t most = is_early ? k->o.early_passages : k->o.n_passages;
+    int64_t q = usable_at(k, i), *passages = ARENA_ARRAY(k->inputs, int64_t, most);
+    int64_t n = choose_passages(k, q, most, is_early, 1 + (k->o.gold_last - 1) * done, r, passages);
     reader_question rq = reader_question_of(k->inputs, k->c, k->train, q, passages, n);
     set_target(k, q, passages, &rq, (reader_passage *)rq.passages);
     return rq;
@@ -179,10 +196,12 @@ static status make_question(generator_task *k, int64_t i, float done, rng *r,
     float share = k->o.cloze_first + (k->o.cloze_last - k->o.cloze_first) * fminf(2 * done, 1);
     if (k->lex && rng_uniform(r) < share) {
         cloze z = {k->c, k->t, k->lex};
-        TRY(cloze_question(&z, k->inputs, k->o.n_passages, r, out));
+        TRY(cloze_question(&z, k->inputs,
+                           done < k->o.early_share ? k->o.early_passages : k->o.n_passages, r,
+                           out));
         if (out->n_answer > 0) return OK;
     }
-    *out = labelled_question(k, i, 1 + (k->o.gold_last - 1) * done, r);
+    *out = labelled_question(k, i, done, r);
     return OK;
 }
 
@@ -220,12 +239,6 @@ static status task_step(void *self, int64_t step, int64_t total, rng *r, step_re
 }
 
 /* ---- dev ---- */
-
-static int64_t count_top(top_passages t, int64_t q, int64_t most) {
-    int64_t n = 0;
-    while (n < t.k && n < most && t.at[q * t.k + n] >= 0) n++;
-    return n;
-}
 
 static char *answer_text(generator_task *k, arena *a, const decoded *d) {
     buf text = {0};

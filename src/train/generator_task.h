@@ -12,9 +12,12 @@
 #include "train/trainer.h"
 
 typedef struct generator_task_options {
-    int64_t batch_size; /* questions a step */
-    int64_t n_passages; /* passages a question while training */
-    float gold_last;    /* share of missed questions that still get a gold passage at the end */
+    int64_t batch_size;     /* questions a step */
+    int64_t n_passages;     /* passages a question while training */
+    int64_t early_passages; /* fewer in the first early_share of the steps: more questions in the
+                               same time */
+    float early_share;
+    float gold_last; /* share of missed questions that still get a gold passage at the end */
     float cloze_first, cloze_last; /* share of cloze questions (train/cloze.h) at the beginning, and
                                       from half of the run on */
     float empty_share;
