@@ -35,7 +35,7 @@ status ask_one(void *arg, const char *question) {
     if (x->json)
         print_json(question, a);
     else {
-        printf("%s%s\n", *a->text ? "" : "(not in these documents)", a->is_cut ? " ..." : "");
+        printf("%s\n", !*a->text ? "(not in these documents)" : a->is_cut ? " ..." : "");
         if (a->sources->n) printf("\nsources (confidence %.2f):\n", a->confidence);
         hits_print(a->sources, 0);
         fflush(stdout);

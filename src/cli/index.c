@@ -1,7 +1,26 @@
 #include "cli/cli.h"
 
 #include "cli/opts.h"
-#include "rag/rag.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rag/rag_int.h"
+
+/* What the search files hold now; the removed ones leave them at the next merge. */
+static status print_index(rag *r) {
+    char *folder = rag_path(r, "index");
+    manifest m;
+    status st = manifest_read(folder, &m);
+    int64_t words = -m.n_deleted;
+    for (int i = 0; i < m.n_lexical; i++) words += m.lexical[i].n;
+    if (!st)
+        printf("index        %" PRId64 " passages by words, %s by vectors\n", words,
+               m.n_vectors ? "the same" : "none");
+    manifest_clear(&m);
+    free(folder);
+    return st;
+}
 
 int cmd_index(int argc, char **argv) {
     opts o = {.command = "index",
@@ -16,6 +35,7 @@ int cmd_index(int argc, char **argv) {
     rag *r = NULL;
     int st = rag_open(o.home, &(rag_options){.write = true}, &r);
     if (!st) st = rag_index(r);
+    if (!st) st = (int)print_index(r);
     rag_close(r);
     return cli_exit((status)st);
 }

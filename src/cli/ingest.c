@@ -4,9 +4,30 @@
 #include <stdlib.h>
 
 #include "cli/opts.h"
-#include "data/ingest.h"
-#include "rag/rag.h"
-#include "util/json.h"
+#include "rag/rag_int.h"
+
+/* The formats three times over: their names, the choice, the lines of the help. */
+#define FOLDER_FORMAT       FORMAT
+#define FORMAT(name, about) #name,
+static const char *const formats[] = {
+    "auto",
+#include "data/formats.def"
+};
+#undef FORMAT
+#define FORMAT(name, about) "|" #name
+static const char format_choices[] = "auto"
+#include "data/formats.def"
+    ;
+#undef FORMAT
+#define FORMAT(name, about) "\n  " #name ": " about
+static const char about_ingest[] =
+    "Adds documents and questions from files and folders (\"-\": standard input); .gz is welcome. "
+    "Reading again is cheap and safe: what is unchanged stays, what changed is replaced. A file "
+    "that cannot be read is skipped and reported.\n\n  Formats:"
+#include "data/formats.def"
+    ;
+#undef FORMAT
+#undef FOLDER_FORMAT
 
 static json_t *counts_json(const rag_counts *c) {
     return json_pack("{s:I, s:I, s:I, s:I}", "added", (json_int_t)c->added, "unchanged",
@@ -33,27 +54,23 @@ static void print_counts(const char *what, const rag_counts *c) {
 }
 
 int cmd_ingest(int argc, char **argv) {
-    const char *format, *split = NULL;
+    int format, split = -1;
     opt table[] = {
         {.name = "format",
-         .kind = OPT_TEXT,
+         .kind = OPT_CHOICE,
          .to = &format,
          .standard = "auto",
-         .value = "F",
+         .value = format_choices,
          .help = "format of the files; auto looks at names and content"},
         {.name = "split",
-         .kind = OPT_TEXT,
+         .kind = OPT_CHOICE,
          .to = &split,
          .value = "train|dev|test",
          .help = "where questions go; default: what the file says, else train"},
     };
     opts o = {.command = "ingest",
               .arguments = "PATH...",
-              .about = "Adds documents and questions from files and folders (\"-\": standard "
-                       "input); .gz is welcome.\n\n"
-                       "Reading again is cheap and safe: what is unchanged stays, what changed is "
-                       "replaced. A file that "
-                       "cannot be read is skipped and reported.",
+              .about = about_ingest,
               .min_args = 1,
               .max_args = -1,
               .shared = OPTS_HOME | OPTS_THREADS | OPTS_JSON,
@@ -64,7 +81,8 @@ int cmd_ingest(int argc, char **argv) {
     int st = rag_open(o.home, &(rag_options){.write = true}, &r);
     if (st) return cli_exit((status)st);
     rag_ingest_report report = {0};
-    st = rag_ingest(r, (const char *const *)o.args, o.n_args, format, split, &report);
+    st = rag_ingest(r, (const char *const *)o.args, o.n_args, formats[format],
+                    split < 0 ? NULL : store_split_name((store_split)split), &report);
     if (!st || st == RAG_ERR_STOPPED) {
         if (o.json)
             print_json(&report);

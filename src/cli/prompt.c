@@ -102,7 +102,7 @@ status prompt_loop(prompt_fn fn, void *arg) {
     const char *line;
     while (!st && !stop_requested() && (line = prompt_line(p))) {
         if (strcmp(line, "quit") == 0) {
-            puts("bye bye!");
+            fputs("bye bye!\n", stderr);
             break;
         }
         if (line[strspn(line, " \t")] == 0) continue;

@@ -26,15 +26,18 @@ static status mode_of(rag *r, rag_mode mode, search_mode *out) {
 }
 
 static status check_question(const char *question) {
+    if (!question[strspn(question, " \t\r\n")])
+        FAIL(ERR_ARG, "the question is empty, wanted some words");
     int64_t bad = utf8_invalid_at(question, strlen(question));
     if (bad >= 0) FAIL(ERR_ARG, "the question is not UTF-8: byte %ld is malformed", (long)bad);
     return OK;
 }
 
 /* Passages removed since the index was made are left out: the store is the truth. */
-static status fill_hits(rag *r, arena *a, const hit *found, int64_t n, rag_hits *out) {
+static status fill_hits(rag *r, arena *a, const hit *found, int64_t n, int64_t k, rag_hits *out) {
     out->at = arena_push(a, (size_t)(n + 1) * sizeof *out->at);
-    for (int64_t i = 0; i < n; i++) {
+    out->n = 0;
+    for (int64_t i = 0; i < n && out->n < k; i++) {
         store_hit h;
         bool is_there = false;
         TRY(store_get_hit(r->s, found[i].id, a, &h, &is_there));
@@ -64,12 +67,16 @@ static status find(rag *r, const char *question, rag_mode mode, int64_t k, arena
     finder f = rag_finder(r);
     int64_t n_ids, n = 0;
     int32_t *ids = tokenizer_encode_ids(r->t, question, strlen(question), a, &n_ids);
-    hit *found = ARENA_ARRAY(a, hit, k);
     double start = now_s();
-    TRY(finder_run(&f, question, ids, n_ids, sm, k, found, &n));
+    for (int64_t fetch = k;; fetch *= 2) { /* until k of those found are still there */
+        hit *found = ARENA_ARRAY(a, hit, fetch);
+        TRY(finder_run(&f, question, ids, n_ids, sm, fetch, found, &n));
+        TRY(fill_hits(r, a, found, n, k, out));
+        if (out->n == k || n < fetch) break;
+    }
     out->search_ms = 1e3 * (now_s() - start);
     out->mode = sm == SEARCH_BM25 ? RAG_BM25 : sm == SEARCH_DENSE ? RAG_DENSE : RAG_HYBRID;
-    return fill_hits(r, a, found, n, out);
+    return OK;
 }
 
 int rag_search(rag *r, const char *question, rag_mode mode, int64_t k, rag_hits **out) {

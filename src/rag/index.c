@@ -326,15 +326,15 @@ static status write_manifest(indexer *x) {
 
 static status run(indexer *x, bool with_vectors) {
     rag *r = x->r;
-    TRY(rag_cut(r, &(cut_options){0}));
     store_counts n;
     TRY(store_count(r->s, &n));
-    if (n.documents == 0)
+    TRY(manifest_read(x->folder, &x->m));
+    if (n.documents == 0 && x->m.generation == 0)
         FAIL(ERR_STATE,
              "%s holds no documents to index: add some with `raglan ingest --save_dir %s PATH`",
              r->home, r->home);
+    TRY(rag_cut(r, &(cut_options){0}));
     TRY(file_make_folders(x->folder));
-    TRY(manifest_read(x->folder, &x->m));
     TRY(rag_load_places(r));
     drop_other_cut(x);
     note_deleted(x);
@@ -342,9 +342,9 @@ static status run(indexer *x, bool with_vectors) {
     TRY(store_each_document(r->s, 0, add_title, &x->titles));
     TRY(index_words(x));
     if (with_vectors) TRY(index_vectors(x));
-    bool had_change = x->changed;
+    x->m.is_tuned &= !x->changed; /* killed before it is tuned: the next run does it */
     TRY(write_manifest(x));
-    if (!with_vectors || !had_change) return OK;
+    if (!with_vectors || x->m.is_tuned) return OK;
     TRY(tune(x));
     return x->m.is_tuned ? manifest_write(x->folder, &x->m) : OK;
 }

@@ -68,7 +68,11 @@ void rag_close(rag *r) {
 status rag_need_tokenizer(rag *r) {
     if (r->t) return OK;
     char *path = rag_path(r, HOME_TOKENIZER);
-    status st = tokenizer_open(path, &r->t);
+    status st = file_exists(path)
+                    ? tokenizer_open(path, &r->t)
+                    : err_set(ERR_STATE, __FILE__, __LINE__,
+                              "%s has no tokenizer yet: run `raglan train tokenizer --save_dir %s`",
+                              r->home, r->home);
     free(path);
     if (st) return st;
     r->traits_arena = arena_new(0);
@@ -183,16 +187,16 @@ static int place_neighbours(void *arg, int64_t id, int reach, int64_t *ids) {
 
 status rag_need_index(rag *r) {
     if (r->index) return OK;
-    TRY(rag_need_tokenizer(r));
-    bool has = false;
-    TRY(rag_need_retriever(r, &has));
     char *folder = rag_path(r, "index");
     manifest m;
+    bool has = false;
     status st = manifest_read(folder, &m);
     if (!st && m.n_lexical == 0)
         st = err_set(ERR_STATE, __FILE__, __LINE__,
                      "%s has no search files yet: run `raglan index --save_dir %s`", r->home,
                      r->home);
+    if (!st) st = rag_need_tokenizer(r);
+    if (!st) st = rag_need_retriever(r, &has);
     if (!st) {
         vectors_key key = {.dim = has ? r->m->c.embedding_dim : 0};
         if (has) {

@@ -40,6 +40,8 @@ static int open_database(store *s, const char *name, int flags) {
 }
 
 static status open_reader(store *s) {
+    if (file_exists(s->home) && !file_is_folder(s->home))
+        FAIL(ERR_IO, "%s: is a file, wanted the folder of a collection", s->home);
     if (!file_exists(s->path))
         FAIL(ERR_STATE,
              "%s: holds no collection yet; add documents with: raglan ingest --save_dir %s PATH",
