@@ -278,8 +278,9 @@ static plan make_plan(const world *w, int64_t e, rng *r) {
     plan_separate(&p);
     plan_repeats(w, r, &p);
     int lead = w->g->kinds[w->entities[e].kind].relations[0];
-    plan_insert(&p, 0,
-                (item){ITEM_FACT, (int)rng_below(r, w->g->relations[lead].say.n), lead, -1, -1, 0});
+    int form = (int)rng_below(r, w->g->relations[lead].say.n);
+    if (fact_is_stated(w, e, lead)) /* a world of a few articles may lack the kind it links to */
+        plan_insert(&p, 0, (item){ITEM_FACT, form, lead, -1, -1, 0});
     return p;
 }
 
