@@ -1,32 +1,8 @@
 /* raglan score, as a shell sees it. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-
 #include "cmocka_all.h"
-#include "temp.h"
-#include "util/file.h"
+#include "program.h"
 
-static char out[1 << 14], err[1 << 14];
-
-static void slurp(const char *path, char *to, size_t size) {
-    buf b = {0};
-    assert_int_equal(file_read(path, 0, &b), OK);
-    snprintf(to, size, "%s", b.at ? b.at : "");
-    buf_clear(&b);
-}
-
-/* Runs `raglan score LINE` in the folder of the test's files; its exit code. */
-static int score(const char *line) {
-    char command[2048];
-    snprintf(command, sizeof command, "cd %s && %s score %s >out 2>err", temp_path(""),
-             RAGLAN_PROGRAM, line);
-    int how = system(command);
-    slurp(temp_path("out"), out, sizeof out);
-    slurp(temp_path("err"), err, sizeof err);
-    return WIFEXITED(how) ? WEXITSTATUS(how) : -1;
-}
+#define score(line) raglan("score " line)
 
 static void write_files(void) {
     temp_text("gold.json", "{\"data\": [{\"paragraphs\": [{\"qas\": [{\"id\": \"q\", \"answers\": "
