@@ -1,3 +1,5 @@
+/* raglan ask: one question and its answer, or a prompt. The answer is printed piece by piece as it
+ * is chosen, its sources after it. */
 #include "cli/cli.h"
 
 #include <stdio.h>

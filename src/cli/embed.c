@@ -1,3 +1,6 @@
+/* raglan embed: lines of text in, vectors out, a batch at a time. A .npy header says how many rows
+ * follow, which is known at the end: standard output must then be a file, whose beginning is
+ * written once more. */
 #include "cli/cli.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* raglan eval: figures of a collection on the questions of a split (INTERFACE 4). */
+/* raglan eval: figures of a collection on the questions of a split (docs/evaluation.md). */
 #include "cli/cli.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Hits as lines for people and as JSON. */
 #include "cli/hits.h"
 
 #include <stdio.h>

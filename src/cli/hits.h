@@ -1,6 +1,6 @@
 #ifndef RAGLAN_CLI_HITS_H
 #define RAGLAN_CLI_HITS_H
-/* How hits look, for people and as JSON (INTERFACE 2). */
+/* How hits look, for people and as JSON. */
 #include "rag/rag.h"
 #include "util/json.h"
 

@@ -1,3 +1,4 @@
+/* raglan index: brings passages, search files and vectors up to date. */
 #include "cli/cli.h"
 
 #include "cli/opts.h"

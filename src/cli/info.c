@@ -1,3 +1,5 @@
+/* raglan info: what a home holds, and what in it does not match what it was made from, each with
+ * the command that repairs it. */
 #include "cli/cli.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* raglan ingest: files and folders into the collection, and the count of what became of them. */
 #include "cli/cli.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* The prompt of `ask` and of the published form. On a terminal libedit edits lines and keeps a
+ * history under XDG_STATE_HOME; elsewhere lines are read as they come, so a pipe can ask too. */
 #include "cli/prompt.h"
 
 #include <histedit.h>

@@ -1,3 +1,4 @@
+/* raglan search: the passages nearest to a question. */
 #include "cli/cli.h"
 
 #include <stdio.h>

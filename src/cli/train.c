@@ -1,3 +1,5 @@
+/* raglan train: from the options of the command line to a train_request (rag/train.h), in which
+ * "not given" is a value of its own, because such options come from the checkpoint. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -111,7 +113,7 @@ int cmd_train(int argc, char **argv) {
          .min = 8,
          .max = 16384,
          .value = "N",
-         .help = "width (retriever 256, generator 192)"},
+         .help = "width (256)"},
         {.name = "num_blocks",
          .kind = OPT_INT,
          .to = &q.num_blocks,
@@ -144,7 +146,7 @@ int cmd_train(int argc, char **argv) {
          .min = 0,
          .max = 0.9,
          .value = "P",
-         .help = "dropout (0)"},
+         .help = "dropout (retriever 0, generator 0.1)"},
         {.help = "optimisation"},
         {.name = "batch_size",
          .kind = OPT_INT,

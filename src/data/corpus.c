@@ -1,3 +1,6 @@
+/* Loading a collection into memory: titles and passages as tokens in one array, and where each
+ * document's passages lie. Also what follows from tokens alone: neighbours, places of answers,
+ * IDF. */
 #include "data/corpus.h"
 
 #include <ctype.h>

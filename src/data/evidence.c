@@ -1,3 +1,5 @@
+/* A folder's names are folded (NFC, lower case) and sorted once, when the first name of it is asked
+ * for that does not exist as it stands. */
 #include "data/evidence.h"
 
 #include <dirent.h>

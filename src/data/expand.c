@@ -1,3 +1,5 @@
+/* The client of answer expansion: what a server said once is kept in a file of JSON lines and in a
+ * table, so a stopped run asks only for what is missing. */
 #include "data/expand.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* HTTP by libcurl: one request at a time, tried again after growing pauses where the server may get
+ * better (429, 5xx, no connection); Ctrl+C ends a transfer and a pause. */
 #include "data/http.h"
 
 #include <curl/curl.h>

@@ -1,3 +1,5 @@
+/* Lines in blocks of 64 KiB; fields of tab-separated lines; Python's list literals, which some data
+ * sets of the field hold. */
 #include "data/lines.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #ifndef RAGLAN_EVAL_EVAL_H
 #define RAGLAN_EVAL_EVAL_H
-/* Evaluation: how good is a collection at finding passages and at answering (INTERFACE 4)?
+/* Evaluation: how good is a collection at finding passages and at answering (docs/evaluation.md)?
  *
  *     units       what is ranked: passages, or whole documents
  *     judgements  which of them are relevant to which question

@@ -1,6 +1,6 @@
 #ifndef RAGLAN_MODEL_CHECKPOINT_H
 #define RAGLAN_MODEL_CHECKPOINT_H
-/* Checkpoints in a home (INTERFACE 2):
+/* Checkpoints in a home (docs/home.md):
  *
  *   <sha1>.<type>.safetensors         parameters; sha1 of this file's bytes is the identifier
  *   <sha1>.<type>.state.safetensors   optimizer, RNG, data position: the newest generation only

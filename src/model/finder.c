@@ -1,3 +1,5 @@
+/* Questions to passages, one at a time or a whole set on all threads; passages to a reader's
+ * input. */
 #include "model/finder.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* The generator's configuration, parameters and training pass (decode.c has the other one, a token
+ * at a time). */
 #include "model/generator.h"
 
 #include <math.h>

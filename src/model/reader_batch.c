@@ -1,3 +1,4 @@
+/* Reader batches: sizes are counted first, memory is taken once, then every row is written once. */
 #include "model/reader_batch.h"
 
 #include <string.h>

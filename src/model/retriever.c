@@ -1,3 +1,5 @@
+/* The retriever's configuration and parameters, and its one forward pass. Texts are sorted by how
+ * many windows they have, so those still being read are always the first rows of the state. */
 #include "model/retriever.h"
 
 #include <math.h>

@@ -5,7 +5,8 @@
  *   bag    sum over tokens of weight[token, kind] * embedding[token], to unit length
  *   state  a recurring transformer over windows of `window` tokens: window 0 goes through the
  *          blocks by self-attention; each later window is read by cross-attention with the
- *          same weights, then self-attention again (ORIGIN B.1). Cost is linear in the length.
+ *          same weights, then self-attention again (docs/published.md). Cost is linear in
+ *          the length.
  *   vector unit(out(bag + mix(mean(state))))
  *
  * Token weights begin at the collection's IDF and `mix` at zero, so an untrained retriever is

@@ -1,3 +1,4 @@
+/* Layers: parameters under "<name>.<part>", and each formula of layers.h as one function. */
 #include "nn/layers.h"
 
 #include <math.h>

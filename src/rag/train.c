@@ -1,3 +1,5 @@
+/* Training from a collection: options are what was given, else what the checkpoint says, else the
+ * default; then the material, the model, the task, the loop. */
 #include "rag/train.h"
 
 #include <math.h>

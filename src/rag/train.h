@@ -27,7 +27,7 @@ typedef struct train_request {
     bool new_model, visualisation;
     const char *identifier;
     const char *command; /* how the user said it, to repeat */
-    bool published;      /* defaults of the published form (ORIGIN B.5) instead of our own */
+    bool published;      /* defaults of the published form instead of our own */
 } train_request;
 extern const train_request train_request_none; /* nothing given */
 

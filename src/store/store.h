@@ -157,7 +157,7 @@ status store_find_question(store *s, const char *id, arena *a, store_question *o
 typedef status (*store_question_fn)(void *arg, const store_question *q);
 /* Questions of a split by key. Where no question is marked dev, a tenth of the train questions,
  * chosen by a hash of their document, is served as SPLIT_DEV and left out of SPLIT_TRAIN
- * (INTERFACE 3): everyone who asks here gets the same sets. SPLIT_ALL: all, as they are marked. */
+ * (docs/data.md): everyone who asks here gets the same sets. SPLIT_ALL: all, as they are marked. */
 status store_each_question(store *s, store_split split, store_question_fn fn, void *arg);
 /* Keys of the documents a question names (store_resolve on evidence if given, else on each of
  * its documents), ascending, without repeats; *n 0 when it names none. *missing (may be NULL)

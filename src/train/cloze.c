@@ -1,3 +1,5 @@
+/* Cloze questions: a passage, a gap in it, a question from what stands round the gap, and the
+ * passages that BM25 finds for that question. All draws come from the step's rng. */
 #include "train/cloze.h"
 
 #include <string.h>

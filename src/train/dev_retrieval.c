@@ -1,3 +1,5 @@
+/* Dev figures of a retriever: the pool and BM25's scores are fixed when training begins, vectors
+ * are made anew at each evaluation. */
 #include "train/dev_retrieval.h"
 
 #include <stdlib.h>

@@ -1,3 +1,5 @@
+/* A generator's training step, its judgement on dev and its examples. Which questions a step sees
+ * follows from its number alone; everything else is drawn from the rng it is handed. */
 #include "train/generator_task.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* A retriever's training step: choosing pairs, masking, the losses. Which questions a step sees
+ * follows from its number alone, crops and negatives are drawn from the rng it is handed. */
 #include "train/retriever_task.h"
 
 #include <math.h>
@@ -301,8 +303,8 @@ static status contrastive_step(retriever_task *k, int64_t step, int64_t total, r
     return OK;
 }
 
-/* ORIGIN B.2: question number step; up to half of the batch positives, the rest uniform negatives.
- */
+/* docs/published.md: question number step; up to half of the batch positives, the rest uniform
+ * negatives. */
 static void published_step(retriever_task *k, int64_t step, rng *r, step_result *out) {
     arena *a = graph_arena(k->g);
     int64_t q_at = step % k->train->n, n = k->o.batch_size;

@@ -7,7 +7,7 @@
  *   crops of the passages themselves, later half of them labelled questions, each of which brings
  *   lexical hard negatives. Pairs known to be positive are masked. The first `bag_share` of the
  *   steps trains the bag of embeddings alone, which is fast; then the transformer joins.
- * Published (ORIGIN B.2): one question a step against batch_size sampled passages. */
+ * Published (docs/published.md): one question a step against batch_size sampled passages. */
 #include "data/corpus.h"
 #include "model/embedder.h"
 #include "search/lexical.h"
