@@ -192,10 +192,11 @@ static bool ask_by_way(asker *a, int link_rel, int64_t y, int rel) {
     return true;
 }
 
-/* By any of the told links: first one whose far article tells the whole way in one place,
+/* For every other entity, by any of the told links: first one whose far article tells the whole way in one place,
  * else (about one question in six) any fact of the far article. */
 static void ask_two_hop(asker *a, const int64_t *told, int n_told) {
     const world *w = a->w;
+    if (rng_below(&a->r, 2)) return;
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < n_told; i++) {
             int link_rel = (int)told[i];
