@@ -332,23 +332,42 @@ static void run(decoder *d) {
     graph_free(step);
 }
 
-/* Softmax of the start scores over a question's rows, summed by passage into passage_share. */
-static void credit(decoder *d, graph *g, decoded *out) {
+/* The log of the sum of exponentials of a column of scores over a question's source rows. */
+static double log_sum(const reader_batch *b, span rows, const float *score) {
+    double top = -INFINITY, sum = 0;
+    for (int64_t r = rows.begin; r < rows.end; r++)
+        if (b->source_id[r] >= 0 && score[2 * r] > top) top = score[2 * r];
+    for (int64_t r = rows.begin; r < rows.end; r++)
+        if (b->source_id[r] >= 0) sum += exp(score[2 * r] - top);
+    return top + log(sum);
+}
+
+/* The best start and end in one passage, at most `most` tokens apart. */
+static void best_span(const reader_batch *b, span pair, const float *score, int64_t most,
+                      double total, decoded *out) {
+    for (int64_t i = pair.begin; i < pair.end; i++)
+        for (int64_t j = i; j < pair.end && j < i + most && b->source_id[j] >= 0; j++) {
+            double p = (double)score[2 * i] + (double)score[2 * j + 1] - total;
+            if (out->n_span > 0 && p <= out->span_log_prob) continue;
+            out->span_log_prob = p;
+            out->n_span = j - i + 1;
+            memcpy(out->span_ids, b->ids + i, (size_t)out->n_span * sizeof *b->ids);
+        }
+}
+
+/* What the place scores say: each passage's share of the starts, and the best span. */
+static void place(decoder *d, graph *g, decoded *out) {
     const reader_batch *b = d->b;
-    tensor *score = t_linear(g, d->memory, d->m->place, NULL, ACT_NONE);
+    const float *score = t_linear(g, d->memory, d->m->place, NULL, ACT_NONE)->v; /* [n_rows, 2] */
     for (int64_t q = 0; q < d->n_questions; q++) {
         span rows = b->questions[q], pairs = b->pairs_of[q];
-        double top = -INFINITY, sum = 0;
-        for (int64_t r = rows.begin; r < rows.end; r++)
-            if (score->v[2 * r] > top) top = score->v[2 * r];
+        double starts = log_sum(b, rows, score), ends = log_sum(b, rows, score + 1);
         for (int64_t i = pairs.begin; i < pairs.end; i++) {
             double *share = &out[q].passage_share[i - pairs.begin];
             for (int64_t r = b->pairs[i].begin; r < b->pairs[i].end; r++)
-                if (b->source_id[r] >= 0) *share += exp(score->v[2 * r] - top);
-            sum += *share;
+                if (b->source_id[r] >= 0) *share += exp(score[2 * r] - starts);
+            best_span(b, b->pairs[i], score, d->max, starts + ends, &out[q]);
         }
-        for (int64_t i = 0; i < out[q].n_passages; i++)
-            out[q].passage_share[i] /= sum > 0 ? sum : 1;
     }
 }
 
@@ -362,6 +381,7 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
         bare[i] = q[i];
         bare[i].n_answer = 0;
         out[i].ids = ARENA_ARRAY(a, int32_t, cap_of(m, o) + 1);
+        out[i].span_ids = ARENA_ARRAY(a, int32_t, cap_of(m, o) + 1);
         out[i].n_passages = q[i].n_passages;
         out[i].passage_share = arena_push(a, (size_t)(q[i].n_passages + 1) * sizeof(double));
     }
@@ -369,7 +389,7 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
     graph *g = graph_new(a, NULL, false);
     reader_batch b = reader_batch_new(a, tr, &m->c.limits, bare, n);
     decoder d = decoder_new(m, a, g, tr, &b, o);
-    credit(&d, g, out);
+    place(&d, g, out);
     run(&d);
     for (int64_t i = 0; i < n; i++) {
         const sequence *s = &d.seq[i * d.n_beams]; /* beams are kept best first */

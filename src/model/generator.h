@@ -76,6 +76,9 @@ typedef struct decoded {
                               each passage's rows; sums to 1 where there are rows */
     int64_t n_passages;
     bool is_cut; /* the length cap ended it */
+    int32_t *span_ids;    /* [n_span] the best stretch of one passage by start and end scores */
+    int64_t n_span;       /* 0: there are no passage rows */
+    double span_log_prob; /* of its start and end, each among all rows of the question */
 } decoded;
 
 /* Answers for n questions at once; their results in arena a (which also serves as scratch).

@@ -47,7 +47,8 @@ tensor *t_embed(graph *g, tensor *table, const int32_t *ids, int64_t n) {
 typedef struct dropout_record {
     record r;
     tensor *x;
-    uint64_t stream, least; /* an element whose hash is below `least` is dropped */
+    uint64_t stream;
+    uint32_t least; /* an element whose 16 bits are below `least` is dropped */
     float scale;
     const float *from; /* what to mask, and where to (added when `add`) */
     float *to;
@@ -57,9 +58,12 @@ typedef struct dropout_record {
 static void dropout_piece(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     dropout_record *d = arg;
-    for (int64_t i = begin; i < end; i++) {
-        float kept = rng_hash(d->stream, (uint64_t)i) < d->least ? 0 : d->scale * d->from[i];
-        d->to[i] = d->add ? d->to[i] + kept : kept;
+    for (int64_t i = begin; i < end; i += 4) { /* one hash, four elements */
+        uint64_t bits = rng_hash(d->stream, (uint64_t)i / 4);
+        for (int64_t j = i; j < i + 4 && j < end; j++, bits >>= 16) {
+            float kept = (bits & 0xffff) < d->least ? 0 : d->scale * d->from[j];
+            d->to[j] = d->add ? d->to[j] + kept : kept;
+        }
     }
 }
 
@@ -78,7 +82,7 @@ tensor *t_dropout(graph *g, tensor *x, float p) {
     tensor *y = graph_result(g, x->rows, x->cols);
     dropout_record d = {.x = x,
                         .stream = rng_hash(g->seed, g->n_dropout++),
-                        .least = (uint64_t)((double)p * 0x1p64),
+                        .least = (uint32_t)((double)p * 0x1p16),
                         .scale = 1 / (1 - p),
                         .from = x->v,
                         .to = y->v};

@@ -242,9 +242,9 @@ static status task_step(void *self, int64_t step, int64_t total, rng *r, step_re
 
 /* ---- dev ---- */
 
-static char *answer_text(generator_task *k, arena *a, const decoded *d) {
+static char *text_of(generator_task *k, arena *a, const int32_t *ids, int64_t n) {
     buf text = {0};
-    tokenizer_decode(k->t, d->ids, d->n, &text);
+    tokenizer_decode(k->t, ids, n, &text);
     char *s = arena_strdup(a, text.at ? text.at : "");
     buf_clear(&text);
     return s;
@@ -252,8 +252,9 @@ static char *answer_text(generator_task *k, arena *a, const decoded *d) {
 
 enum { DECODE_BATCH = 16 };
 
-/* Greedy answers of dev questions dev_order[first..first+n-1] into text. */
-static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, char **text) {
+/* Greedy answers of dev questions dev_order[first..first+n-1] into text, best spans into place. */
+static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, char **text,
+                       char **place) {
     reader_question qs[DECODE_BATCH] = {0};
     for (int64_t i = 0; i < n; i++) {
         int64_t q = k->dev_order[first + i];
@@ -261,15 +262,18 @@ static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, ch
                                    count_top(k->dev_top, q, k->dev_top.k));
     }
     decoded *d = generator_decode(k->m, a, k->tr, qs, n, &(decode_options){.n_beams = 1});
-    for (int64_t i = 0; i < n; i++) text[i] = answer_text(k, a, &d[i]);
+    for (int64_t i = 0; i < n; i++) {
+        text[i] = text_of(k, a, d[i].ids, d[i].n);
+        place[i] = text_of(k, a, d[i].span_ids, d[i].n_span);
+    }
 }
 
 typedef struct dev_sums {
-    double em, f1, empty;
+    double em, f1, place_em, empty;
     int64_t n_answerable, n_empty;
 } dev_sums;
 
-static void judge(dev_sums *s, const qa *x, const char *text) {
+static void judge(dev_sums *s, const qa *x, const char *text, const char *place) {
     if (x->unanswerable) {
         s->n_empty++;
         s->empty += *text == 0;
@@ -280,6 +284,8 @@ static void judge(dev_sums *s, const qa *x, const char *text) {
     s->n_answerable++;
     s->em += best.em;
     s->f1 += best.f1;
+    s->place_em +=
+        answer_best(ANSWER_SQUAD, place, (const char *const *)x->answers, x->n_answers).em;
 }
 
 static double mean(double sum, int64_t n) {
@@ -295,17 +301,19 @@ static status task_evaluate(void *self, bool final, dev_result *out) {
     arena *a = arena_new(0);
     dev_sums s = {0};
     for (int64_t first = 0, m; first < n; first += m) {
-        char *text[DECODE_BATCH];
+        char *text[DECODE_BATCH], *place[DECODE_BATCH];
         int64_t end = first < few ? few : n;
         m = end - first < DECODE_BATCH ? end - first : DECODE_BATCH;
-        answer_dev(k, a, first, m, text);
-        for (int64_t i = 0; i < m; i++) judge(&s, &k->dev->at[k->dev_order[first + i]], text[i]);
+        answer_dev(k, a, first, m, text, place);
+        for (int64_t i = 0; i < m; i++)
+            judge(&s, &k->dev->at[k->dev_order[first + i]], text[i], place[i]);
         if (first + m == few) out->score = mean(s.em + s.f1, 2 * s.n_answerable);
         arena_reset(a, 0);
     }
     arena_free(a);
-    out->figures = json_pack("{s:f, s:f}", "em", 100 * mean(s.em, s.n_answerable), "f1",
-                             100 * mean(s.f1, s.n_answerable));
+    out->figures = json_pack("{s:f, s:f, s:f}", "em", 100 * mean(s.em, s.n_answerable), "f1",
+                             100 * mean(s.f1, s.n_answerable), "span_em",
+                             100 * mean(s.place_em, s.n_answerable));
     if (s.n_empty)
         json_object_set_new(out->figures, "no_answer", json_real(100 * mean(s.empty, s.n_empty)));
     return OK;
@@ -317,8 +325,8 @@ static status task_show(void *self, int64_t step, buf *text, json_t **example) {
     arena *a = arena_new(0);
     (void)step;
     int64_t at = k->n_shown++ % k->n_dev;
-    char *answer;
-    answer_dev(k, a, at, 1, &answer);
+    char *answer, *place;
+    answer_dev(k, a, at, 1, &answer, &place);
     const qa *x = &k->dev->at[k->dev_order[at]];
     const char *gold = x->unanswerable ? "" : x->n_answers ? x->answers[0] : "";
     buf_printf(text, "question: %s\nanswer:   %s\nwanted:   %s\n", x->question,
