@@ -1,5 +1,5 @@
 /* Records into the store: what is malformed is left out and said, what was met before is not
- * stored twice, and a transaction is closed every few hundred records. */
+ * stored twice, and a transaction is closed every 2,000 records or two seconds. */
 #include "data/ingest.h"
 
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include "util/stop.h"
 #include "util/unicode.h"
 
-enum { COMMIT_RECORDS = 2000, COMMIT_S = 2, MOST_SKIPS = 1000 };
+enum { COMMIT_RECORDS = 2000, COMMIT_S = 2, MOST_SKIPS = 1000, MOST_SKIPS_OF_FILE = 20 };
 
 void ingest_report_clear(ingest_report *r) {
     for (int64_t i = 0; i < r->n_skips; i++) {
@@ -27,20 +27,24 @@ ingest_report *ingest_counts_of(ingest_file *f) {
     return f->in->out;
 }
 
+/* A file whose every record is bad is named some times, not in each. */
 void ingest_skip_record(ingest_file *f, const char *fmt, ...) {
     ingest *in = f->in;
+    uint64_t file = hash64(f->path, strlen(f->path));
     buf reason = {0};
     va_list ap;
     va_start(ap, fmt);
     buf_vprintf(&reason, fmt, ap);
     va_end(ap);
-    const char *path = strcmp(f->path, "-") == 0 ? "standard input" : f->path;
-    if (in->out->n_skips < MOST_SKIPS) {
-        log_warn("%s: skipped: %s", path, reason.at);
+    in->skips_of_file = file == in->skipped_file ? in->skips_of_file + 1 : 1;
+    in->skipped_file = file;
+    if (in->skips_of_file <= MOST_SKIPS_OF_FILE && in->out->n_skips < MOST_SKIPS) {
+        log_warn("%s: skipped: %s%s", strcmp(f->path, "-") ? f->path : "standard input", reason.at,
+                 in->skips_of_file == MOST_SKIPS_OF_FILE
+                     ? " (further records of this file are counted, not named)"
+                     : "");
         GROW(in->out->skips, in->out->n_skips, in->skips_cap);
         in->out->skips[in->out->n_skips++] = (ingest_skip){xstrdup(f->path), buf_steal(&reason)};
-        if (in->out->n_skips == MOST_SKIPS)
-            log_warn("further ones are counted, but not named any more");
     }
     buf_clear(&reason);
 }
@@ -87,14 +91,32 @@ static status refused(ingest_file *f, status st, ingest_counts *c) {
 
 /* ---- what was met before in this run ---- */
 
-/* A table of one hash a slot, the newest wins: memory is bounded, and an id that was pushed out
- * is merely met for the first time again. */
+static uint64_t *met_slot(const ingest *in, uint64_t h) {
+    int64_t i = (int64_t)(h >> 1) & (in->cap_met - 1);
+    while (in->met[i] && in->met[i] != h) i = (i + 1) & (in->cap_met - 1);
+    return &in->met[i];
+}
+
+/* An open hash table of hashes, at most half full. At MET_MOST it begins anew: memory is bounded,
+ * and an id that was forgotten is merely met for the first time again. */
+static void met_grow(ingest *in) {
+    uint64_t *old = in->met;
+    int64_t n_old = in->cap_met;
+    in->cap_met = n_old == 0 ? 1 << 12 : n_old < MET_MOST ? 2 * n_old : MET_MOST;
+    in->met = xcalloc((size_t)in->cap_met, sizeof *in->met);
+    if (n_old == MET_MOST) in->n_met = 0;
+    for (int64_t i = 0; i < n_old && n_old < MET_MOST; i++)
+        if (old[i]) *met_slot(in, old[i]) = old[i];
+    free(old);
+}
+
 bool ingest_met(ingest_file *f, const char *what, const char *name) {
     ingest *in = f->in;
-    if (!in->met) in->met = xcalloc(MET_SLOTS, sizeof *in->met);
+    if (2 * in->n_met >= in->cap_met) met_grow(in);
     uint64_t h = (hash64(name, strlen(name)) ^ hash64(what, strlen(what))) | 1;
-    uint64_t *slot = &in->met[h >> 20 & (MET_SLOTS - 1)];
+    uint64_t *slot = met_slot(in, h);
     bool known = *slot == h;
+    in->n_met += !known;
     *slot = h;
     return known;
 }

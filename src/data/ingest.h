@@ -13,7 +13,7 @@ typedef struct ingest_skip {
 } ingest_skip;
 typedef struct ingest_report {
     ingest_counts documents, questions;
-    ingest_skip *skips; /* [n_skips] files or records that were left out, at most 1,000 kept */
+    ingest_skip *skips; /* [n_skips] left-out files or records: at most 20 a file, 1,000 in all */
     int64_t n_skips;
 } ingest_report;
 void ingest_report_clear(ingest_report *r);
@@ -26,14 +26,14 @@ typedef struct ingest_options {
 const char *ingest_format_names(void);
 
 /* Reads files and folders ("-": stdin) in order. What cannot be read is skipped with a reason,
- * the rest goes on; commits every few hundred records, so a kill loses nothing that was
- * reported and the same call again goes on. ERR_ARG: unknown format, a path that does not
+ * the rest goes on; commits every 2,000 records or two seconds: after a kill the same call again
+ * finds those unchanged and goes on. ERR_ARG: unknown format, a path that does not
  * exist; ERR_STOPPED: what was read is kept; the store's own errors.
  *
  * Twice in one run. An id that was met before in this run is not replaced: the same content is
  * unchanged, other content is skipped with a reason, so that reading again finds everything
  * unchanged. A question that stands in several files (TriviaQA's in web and wikipedia) gets the
- * answers and documents of all of them. The run remembers its last million ids. */
+ * answers and documents of all of them. The run remembers two million ids. */
 status ingest_paths(store *s, const char *const *paths, int n, const ingest_options *o,
                     ingest_report *out);
 

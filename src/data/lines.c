@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/json.h"
+#include "util/stop.h"
 #include "util/unicode.h"
 
 enum { BLOCK = 65536 };
@@ -59,6 +60,13 @@ status lines_each(reader *r, size_t most, line_fn fn, void *arg) {
     for (size_t got; !st;) {
         st = reader_read(r, block, BLOCK, &got);
         if (st || got == 0) break;
+        if (stop_requested()) {
+            st = err_set(ERR_STOPPED, __FILE__, __LINE__,
+                         "%s: reading was stopped; the same "
+                         "command goes on",
+                         reader_path(r));
+            break;
+        }
         for (size_t i = 0; i < got && !st;) {
             const char *newline = memchr(block + i, '\n', got - i);
             size_t n = newline ? (size_t)(newline - block) - i : got - i;

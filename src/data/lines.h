@@ -8,7 +8,7 @@
  * borrowed. bytes NULL: the line was longer than `most` and is not kept. */
 typedef status (*line_fn)(void *arg, const char *bytes, size_t n, int64_t number);
 /* Calls fn for each line that is not blank, numbered from 1. Memory: one line of at most `most`
- * bytes (0: 64 MiB). */
+ * bytes (0: 64 MiB). ERR_STOPPED after Ctrl+C, when the lines of a block are done. */
 status lines_each(reader *r, size_t most, line_fn fn, void *arg);
 
 /* The next field of a tab-separated line, appended to out; *at moves behind it and its tab, and

@@ -40,10 +40,12 @@ int jsonl_knows(const ingest_head *h) {
     json_t *j = json_loads(head, JSON_DISABLE_EOF_CHECK, NULL);
     if (!j) /* a record longer than the head, or a broken one */
         return strstr(head, "\"text\"") && strlen(head) > 60000 ? 20 : by_name;
-    bool question = json_is_string(json_object_get(j, "question"));
+    const json_t *answers = field(j, answer_names);
+    bool question = json_is_string(json_object_get(j, "question")) &&
+                    (!answers || json_is_array(answers) || json_is_string(answers));
     bool document = json_is_string(field(j, text_names));
     json_decref(j);
-    return question ? 40 : document ? 35 : by_name;
+    return question ? 40 : document ? 35 : 0;
 }
 
 /* ---- records ---- */

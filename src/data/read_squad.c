@@ -19,7 +19,7 @@ int squad_knows(const ingest_head *h) {
 typedef struct squad {
     ingest_file *f;
     char *title;
-    int64_t paragraph; /* of the article, from 1 */
+    int64_t paragraph; /* the last one's number under this title, from 1 */
 } squad;
 
 static char *answers_of(const json_t *qa) {
@@ -55,10 +55,20 @@ static status put_qa(squad *s, const json_t *qa, const char *document) {
     return st;
 }
 
+/* FILE#TITLE/NUMBER: the next number that this title has not had, for several articles may have the
+ * same one. Caller frees. */
+static char *uri_of(squad *s) {
+    for (;;) {
+        char *uri = xasprintf("%s#%s/%ld", s->f->path, s->title, (long)++s->paragraph);
+        if (!ingest_met(s->f, "uri", uri)) return uri;
+        free(uri);
+    }
+}
+
 static status put_paragraph(squad *s, const json_t *p) {
     const char *context = json_str(p, "context", "");
     size_t n = strlen(context);
-    char id[41], *uri = xasprintf("%s#%s/%ld", s->f->path, s->title, (long)++s->paragraph);
+    char id[41], *uri = uri_of(s);
     char *title = xstrdup(s->title);
     for (char *c = title; *c; c++)
         if (*c == '_') *c = ' ';
@@ -77,9 +87,10 @@ static status put_paragraph(squad *s, const json_t *p) {
 
 static void set_title(squad *s, const char *bytes, size_t n) {
     json_t *j = json_loadb(bytes, n, JSON_DECODE_ANY, NULL);
+    const char *title = json_is_string(j) ? json_string_value(j) : "";
+    if (strcmp(title, s->title) != 0) s->paragraph = 0;
     free(s->title);
-    s->title = xstrdup(json_is_string(j) ? json_string_value(j) : "");
-    s->paragraph = 0;
+    s->title = xstrdup(title);
     json_decref(j);
 }
 

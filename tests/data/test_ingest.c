@@ -196,6 +196,28 @@ static void squad_paragraphs_become_documents(void **state) {
     assert_string_equal(counts(ingest_path_as_is(path).documents), "0 2 0 0");
 }
 
+static void articles_of_the_same_title_are_kept_apart(void **state) {
+    (void)state;
+    const char *path = temp_text(
+        "same.json", "{\"data\": [{\"title\": \"A\", \"paragraphs\": [{\"context\": \"one\"}]}, "
+                     "{\"title\": \"A\", \"paragraphs\": [{\"context\": \"two\"}]}, "
+                     "{\"title\": \"B\", \"paragraphs\": [{\"context\": \"three\"}]}, "
+                     "{\"title\": \"A\", \"paragraphs\": [{\"context\": \"four\"}]}]}");
+    assert_string_equal(counts(ingest_path_as_is(path).documents), "4 0 0 0");
+    assert_string_equal(counts(ingest_path_as_is(path).documents), "0 4 0 0");
+}
+
+static void a_bad_file_names_some_of_its_records(void **state) {
+    (void)state;
+    buf b = {0};
+    buf_puts(&b, "{\"text\": \"one\"}\n");
+    for (int i = 0; i < 50; i++) buf_puts(&b, "{\n");
+    took t = ingest_path_as_is(temp_file("worse.jsonl", b.at, b.len));
+    assert_string_equal(counts(t.documents), "1 0 0 50");
+    assert_int_equal(t.n_skips, 20);
+    buf_clear(&b);
+}
+
 static void a_truncated_file_keeps_what_came_before(void **state) {
     (void)state;
     took t = ingest_path_as_is(temp_file("cut.json", squad, strlen(squad) - 60));
@@ -283,6 +305,8 @@ int main(void) {
         test(a_broken_line_costs_itself_alone),
         test(a_gigantic_line_is_skipped_and_the_next_one_read),
         test(squad_paragraphs_become_documents),
+        test(articles_of_the_same_title_are_kept_apart),
+        test(a_bad_file_names_some_of_its_records),
         test(a_truncated_file_keeps_what_came_before),
         test(gzip_is_read_and_a_cut_one_is_said),
         test(standard_input_is_told_by_its_content),
