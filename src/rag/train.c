@@ -313,12 +313,25 @@ static status run_generator(rag *r, const train_request *q, material *m, top_pas
     return st;
 }
 
+/* A question whose answer stands in a passage. */
+static bool has_lesson(const qa_set *train) {
+    for (int64_t i = 0; i < train->n; i++)
+        if (train->at[i].relevant.end > train->at[i].relevant.begin) return true;
+    return false;
+}
+
 status rag_train_generator(rag *r, const train_request *q) {
     TRY(cut_as_asked(r, q));
     TRY(rag_index_all(r));
     material m = {0};
     top_passages top = {0}, dev_top = {0};
     status st = material_load(r, "generator", q, &m);
+    if (!st && q->may_skip && !has_lesson(m.train)) {
+        log_warn("no train question has an answer that a passage of its documents holds: no "
+                 "generator; add some with `raglan ingest`");
+        material_clear(&m);
+        return OK;
+    }
     if (!st) st = rag_need_index(r);
     generator_task_options o = generator_task_defaults();
     merge run = {m.old_run, json_object()};
@@ -376,6 +389,7 @@ static status train_part(rag *r, const char *type, const train_request *q, doubl
     train_request part = *q;
     part.new_model |= stale;
     part.identifier = NULL;
+    part.may_skip = true;
     if (!isnan(q->deadline_s)) part.deadline_s = now_s() + share * (q->deadline_s - now_s());
     return train(r, &part);
 }

@@ -27,6 +27,7 @@ typedef struct train_request {
     bool new_model, visualisation;
     const char *identifier;
     const char *command; /* how the user said it, to repeat */
+    bool may_skip;       /* nothing to learn from is a warning, not a failure */
     bool published;      /* defaults of the published form instead of our own */
 } train_request;
 extern const train_request train_request_none; /* nothing given */
