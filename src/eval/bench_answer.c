@@ -1,0 +1,88 @@
+/* One question answered from 10 passages of 80 tokens: 4 blocks that read, 2 that write, 16
+ * tokens, greedy, with the copy path. Retrieval and tokenizing are not counted. The row is the
+ * time to the last token, ".first" that to the first, which is what a reader waits for. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "eval/bench_int.h"
+#include "model/generator.h"
+#include "util/log.h"
+#include "util/stop.h"
+
+enum { PASSAGES = 10, PAIR = 80, QUESTION = 16, TOKENS = 16, WRITERS = 2, RUNS = 25 };
+
+typedef struct answering {
+    double begun, first_s;
+    int64_t n;
+} answering;
+
+static void on_token(void *arg, int32_t id) {
+    (void)id;
+    answering *w = arg;
+    if (w->n++ == 0) w->first_s = now_s() - w->begun;
+}
+
+typedef struct figures {
+    double first_s, all_s; /* medians */
+} figures;
+
+static figures time_answers(const bench *b, generator *m, const token_traits *tr,
+                            const reader_question *q) {
+    int runs = b->o.size == BENCH_TINY ? 2 : RUNS;
+    double first[RUNS], all[RUNS];
+    arena *a = arena_new(0);
+    answering w;
+    decode_options o = {.max_tokens = TOKENS, .on_token = on_token, .arg = &w};
+    for (int i = -2; i < runs; i++) { /* two warm up */
+        if (stop_requested()) break;
+        arena_reset(a, 0);
+        w = (answering){.begun = now_s(), .first_s = NAN};
+        generator_decode(m, a, tr, q, 1, &o);
+        if (i < 0) continue;
+        all[i] = now_s() - w.begun;
+        first[i] = w.first_s;
+        MUST(w.n == TOKENS, "the untrained generator ended after %ld tokens", (long)w.n);
+    }
+    arena_free(a);
+    if (stop_requested()) return (figures){NAN, NAN};
+    return (figures){bench_quantile(first, runs, .5), bench_quantile(all, runs, .5)};
+}
+
+status bench_answer(const bench *b) {
+    int64_t passage = PAIR - QUESTION - 2; /* two separators */
+    generator_config c = {.vocab = BENCH_VOCAB,
+                          .dim = b->o.dim,
+                          .n_encoder = BENCH_BLOCKS,
+                          .n_decoder = WRITERS,
+                          .n_heads = b->o.dim % 64 ? BENCH_HEADS : (int)(b->o.dim / 64),
+                          .copy = true,
+                          .limits = {QUESTION, 0, passage, TOKENS}};
+    rng r = rng_new(b->o.seed);
+    int32_t *ids = bench_ids(&r, PASSAGES * passage + QUESTION, BENCH_VOCAB);
+    int32_t *fold = xmalloc(BENCH_VOCAB * sizeof *fold);
+    uint8_t *bits = xcalloc(BENCH_VOCAB, 1);
+    for (int32_t i = 0; i < BENCH_VOCAB; i++) fold[i] = i;
+    reader_passage passages[PASSAGES];
+    for (int64_t i = 0; i < PASSAGES; i++)
+        passages[i] = (reader_passage){.ids = ids + i * passage, .n_ids = passage};
+    reader_question q = {.ids = ids + PASSAGES * passage,
+                         .n_ids = QUESTION,
+                         .passages = passages,
+                         .n_passages = PASSAGES};
+    token_traits traits = {BENCH_VOCAB, bits, fold, 1, 2};
+    generator *m = generator_new(&c, b->o.seed, false);
+
+    figures f = time_answers(b, m, &traits, &q);
+    double d = (double)b->o.dim, read = 2 * d * d * (12 * BENCH_BLOCKS + 2 * WRITERS + 1);
+    double written = 2 * d * (d * (14 * WRITERS + 1) + BENCH_VOCAB);
+    double to_first = read * PASSAGES * PAIR + written, to_last = to_first + written * TOKENS;
+    bench_say(b, (bench_figure){1e3 * f.first_s, "ms", to_first / f.first_s, bench_model_peak(b)},
+              "answer.k%d.d%ld.first", PASSAGES, (long)b->o.dim);
+    bench_say(b, (bench_figure){1e3 * f.all_s, "ms", to_last / f.all_s, bench_model_peak(b)},
+              "answer.k%d.d%ld", PASSAGES, (long)b->o.dim);
+    generator_free(m);
+    free(ids);
+    free(fold);
+    free(bits);
+    return OK;
+}
