@@ -23,6 +23,7 @@ BEGIN {
     door("^sqlite3\\.h$", "^src/store/[^/]*\\.(c|h)$", "the headers of store/")
     door("^(sentencepiece.*|builtin_pb/.*)$", "^src/text/[^/]*\\.cc$", "the headers of text/")
     door("^libstemmer\\.h$", "^src/search/[^/]*\\.c$", "the headers of search/")
+    door("^pcre2\\.h$", "^src/metric/has_answer\\.c$", "metric/has_answer.h")
     door("^curl/", "^src/data/[^/]*\\.c$", "the headers of data/")
     door("^(histedit\\.h|editline/.*)$", "^src/cli/[^/]*\\.c$", "nothing: line editing is a matter of cli/")
     door("^microhttpd\\.h$", "^src/server/[^/]*\\.c$", "the headers of server/")
