@@ -52,7 +52,9 @@ static void list(FILE *out) {
         if (commands[i].summary[0])
             fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fprintf(out,
-            "\nraglan help COMMAND explains one; raglan --version says which raglan this is\n");
+            "\nraglan help COMMAND explains one; raglan --version says which raglan this is;\n"
+            "raglan --target none|dataset|retriever|all is the published form (raglan help "
+            "published)\n");
 }
 
 static int help(int argc, char **argv) {

@@ -5,11 +5,13 @@
  *   evidence/wikipedia/  the files that EntityPages name
  *   evidence/web/        the files that SearchResults name
  *
- * (The dataset step's simplified form, with names for pages, a string for an answer and a
- * FullAnswer, is read too.) Each evidence file that a question names is a document; its uri is evidence/wikipedia/NAME or
+ * Each evidence file that a question names is a document; its uri is evidence/wikipedia/NAME or
  * evidence/web/NAME, whatever folder the set lies in. Some search results name no file; test
  * files have no answers. "Split" stands behind the questions, so a file is looked through for it
- * first; standard input cannot be, and its questions are then train's, or --split's. */
+ * first; standard input cannot be, and its questions are then train's, or --split's.
+ *
+ * The dataset step's simplified form (names for pages, a string for an answer, a FullAnswer) is
+ * read too. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,12 +104,12 @@ static status put_question(trivia *t, const json_t *q) {
     if (!st) st = put_pages(t, json_object_get(q, "SearchResults"), "web", names);
     char *answers = answers_of(json_object_get(q, "Answer")), *documents = json_line(names);
     if (!st)
-        st = ingest_question(t->f, &(store_question){.id = json_str(q, "QuestionId", NULL),
-                                                     .question = json_str(q, "Question", ""),
-                                                     .answers = answers,
-                                                     .documents = documents,
-                                                     .full_answer =
-                                                         json_str(q, "FullAnswer", NULL)});
+        st = ingest_question(t->f,
+                             &(store_question){.id = json_str(q, "QuestionId", NULL),
+                                               .question = json_str(q, "Question", ""),
+                                               .answers = answers,
+                                               .documents = documents,
+                                               .full_answer = json_str(q, "FullAnswer", NULL)});
     free(answers);
     free(documents);
     json_decref(names);
