@@ -1,0 +1,183 @@
+/* Training an open collection: a run that is interrupted again and again, on another number of
+ * threads, ends in the same bytes as one that is left alone. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cmocka_all.h"
+#include "data/sample.h"
+#include "rag/train.h"
+#include "temp.h"
+#include "util/log.h"
+#include "util/stop.h"
+
+#define SUCCEEDS(call)                                                                             \
+    do {                                                                                           \
+        if ((call) != OK) fail_msg("%s: %s", #call, err_msg());                                    \
+    } while (0)
+
+static char *sample_dir;
+
+static int write_sample(void **state) {
+    (void)state;
+    log_level_set(LOG_ERROR);
+    sample_dir = xstrdup(temp_path("sample"));
+    sample_report report;
+    return sample_write(sample_dir, &(sample_options){.articles = 24, .seed = 1}, &report) == OK
+               ? 0
+               : -1;
+}
+
+static int drop_sample(void **state) {
+    (void)state;
+    free(sample_dir);
+    return 0;
+}
+
+static rag *open_home(const char *home, int threads) {
+    rag *r;
+    SUCCEEDS(rag_open(home, &(rag_options){.write = true, .threads = threads}, &r));
+    return r;
+}
+
+/* A new home that holds the sample. */
+static char *make_home(void) {
+    static int n;
+    char *name = xasprintf("home%d", n++), *home = xstrdup(temp_path(name));
+    free(name);
+    rag *r = open_home(home, 0);
+    rag_ingest_report report = {0};
+    SUCCEEDS(rag_ingest(r, (const char *[]){sample_dir}, 1, NULL, NULL, &report));
+    assert_true(report.documents.added == 24 && report.questions.added > 20);
+    rag_ingest_report_clear(&report);
+    rag_close(r);
+    return home;
+}
+
+static train_request small_request(void) {
+    train_request q = train_request_none;
+    q.vocab_size = 600;
+    q.dim = 16;
+    q.num_blocks = 1;
+    q.num_heads = 2;
+    q.batch_size = 8;
+    q.num_iters = 12;
+    q.steps_per_eval = 5;
+    q.steps_per_report = 100;
+    q.top_k = 3;
+    q.dropout = .1;
+    q.command = "raglan train";
+    return q;
+}
+
+typedef status (*train_fn)(rag *r, const train_request *q);
+
+/* ---- being interrupted ---- */
+
+typedef struct interrupter {
+    pthread_t thread;
+    int after_ms;
+    atomic_bool is_over;
+} interrupter;
+
+static void *interrupt(void *arg) {
+    interrupter *i = arg;
+    for (int ms = 0; ms < i->after_ms && !i->is_over; ms++) usleep(1000);
+    if (!i->is_over) stop_request();
+    return NULL;
+}
+
+/* Is there a checkpoint of some steps, but not of all? */
+static bool is_midway(const char *home, const char *type) {
+    checkpoint c = {0};
+    SUCCEEDS(checkpoint_find(home, type, NULL, CHECKPOINT_NEWEST, &c));
+    bool midway = c.step > 0 && !c.finished;
+    checkpoint_clear(&c);
+    return midway;
+}
+
+/* Trains, each time for a little longer before Ctrl+C, until it is done; how often that came in
+ * the middle. whole_ms: what it takes at once. */
+static int train_in_pieces(const char *home, const char *type, train_fn train, int threads,
+                           int whole_ms) {
+    int n_midway = 0;
+    for (int n = 0;; n++) {
+        interrupter i = {.after_ms = whole_ms * (3 + n % 12) / 16};
+        rag *r = open_home(home, threads);
+        train_request q = small_request();
+        assert_int_equal(pthread_create(&i.thread, NULL, interrupt, &i), 0);
+        status st = train(r, &q);
+        i.is_over = true;
+        pthread_join(i.thread, NULL);
+        stop_reset();
+        rag_close(r);
+        if (st == OK) return n_midway;
+        if (st != ERR_STOPPED) fail_msg("%s", err_msg());
+        n_midway += is_midway(home, type);
+        assert_true(n < 400);
+    }
+}
+
+/* How many milliseconds it took. */
+static int train_at_once(const char *home, train_fn train, int threads) {
+    double begun_s = now_s();
+    rag *r = open_home(home, threads);
+    train_request q = small_request();
+    SUCCEEDS(train(r, &q));
+    rag_close(r);
+    return (int)(1e3 * (now_s() - begun_s));
+}
+
+static void assert_same_model(const char *home_a, const char *home_b, const char *type) {
+    checkpoint a = {0}, b = {0};
+    SUCCEEDS(checkpoint_find(home_a, type, NULL, CHECKPOINT_NEWEST, &a));
+    SUCCEEDS(checkpoint_find(home_b, type, NULL, CHECKPOINT_NEWEST, &b));
+    assert_true(a.finished && b.finished);
+    assert_int_equal(a.step, 12);
+    assert_int_equal(b.step, 12);
+    assert_string_equal(a.identifier, b.identifier); /* the sha1 of the parameters' file */
+    checkpoint_clear(&a);
+    checkpoint_clear(&b);
+}
+
+static void interrupted_runs_end_in_the_same_bytes(void **state) {
+    (void)state;
+    char *whole = make_home(), *pieces = make_home();
+    int ms = train_at_once(whole, rag_train_retriever, 1);
+    assert_in_range(train_in_pieces(pieces, "retriever", rag_train_retriever, 3, ms), 1, 400);
+    assert_same_model(whole, pieces, "retriever");
+
+    ms = train_at_once(whole, rag_train_generator, 5);
+    assert_in_range(train_in_pieces(pieces, "generator", rag_train_generator, 2, ms), 1, 400);
+    assert_same_model(whole, pieces, "generator");
+    free(whole);
+    free(pieces);
+}
+
+/* ---- the published loss ---- */
+
+static void the_published_loss_trains_through_the_same_door(void **state) {
+    (void)state;
+    char *home = make_home();
+    rag *r = open_home(home, 0);
+    train_request q = small_request();
+    q.loss = LOSS_PUBLISHED;
+    SUCCEEDS(rag_train_retriever(r, &q));
+    checkpoint c = {0};
+    SUCCEEDS(checkpoint_find(home, "retriever", NULL, CHECKPOINT_NEWEST, &c));
+    const json_t *config = json_object_get(c.meta, "config");
+    assert_false(json_flag(config, "bag", true));
+    assert_false(json_flag(config, "unit", true));
+    assert_false(json_flag(config, "title", true));
+    assert_int_equal(json_int(config, "window", 0), 64); /* a passage is one window */
+    checkpoint_clear(&c);
+    rag_close(r);
+    free(home);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(interrupted_runs_end_in_the_same_bytes),
+        cmocka_unit_test(the_published_loss_trains_through_the_same_door),
+    };
+    return cmocka_run_group_tests(tests, write_sample, drop_sample);
+}
