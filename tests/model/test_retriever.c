@@ -162,6 +162,40 @@ static void only_the_text_decides_its_vector(void **state) {
     }
 }
 
+/* The same where the fast kernels cut work into pieces: 64 wide, texts of up to three windows. */
+static void only_the_text_decides_its_vector_at_larger_sizes(void **state) {
+    (void)state;
+    enum { N = 24, E = 48 };
+    retriever_config c = {.vocab = 500,
+                          .dim = 64,
+                          .embedding_dim = E,
+                          .window = 40,
+                          .n_blocks = 2,
+                          .n_heads = 4,
+                          .bag = true,
+                          .unit = true};
+    retriever *m = retriever_new(&c, NULL, 3, false);
+    randomize(m->p, 4, .05);
+    arena *a = arena_new((size_t)1 << 20);
+    rng r = rng_new(5);
+    span at[N];
+    int64_t n = 0;
+    for (int i = 0; i < N; i++) {
+        at[i].begin = n;
+        at[i].end = n += rng_below(&r, i % 4 ? 40 : 120);
+    }
+    int32_t *ids = random_ids(a, &r, 500, n);
+    float *all = encode(m, ids, at, N, TEXT_PASSAGE, true);
+    for (int i = 0; i < N; i++) {
+        float *alone = encode(m, ids, &at[i], 1, TEXT_PASSAGE, true);
+        assert_memory_equal(alone, all + i * E, E * sizeof(float));
+        free(alone);
+    }
+    free(all);
+    arena_free(a);
+    retriever_free(m);
+}
+
 static void empty_texts_have_zero_vectors(void **state) {
     (void)state;
     int32_t ids[] = {7, 8};
@@ -291,6 +325,7 @@ int main(void) {
         cmocka_unit_test(published_configuration_takes_the_plain_mean),
         cmocka_unit_test(texts_of_any_number_of_windows_recur_as_by_hand),
         cmocka_unit_test(only_the_text_decides_its_vector),
+        cmocka_unit_test(only_the_text_decides_its_vector_at_larger_sizes),
         cmocka_unit_test(empty_texts_have_zero_vectors),
         cmocka_unit_test(questions_and_passages_are_told_apart),
         cmocka_unit_test(blocks_can_be_left_out_of_a_bag),
