@@ -49,12 +49,19 @@ static uint32_t two_hash(int32_t a, int32_t b) {
     return ((uint32_t)a * 2654435761u ^ (uint32_t)b * 2246822519u) >> 20;
 }
 
-static void matcher_fill(matcher *m, const token_traits *tr, const int32_t *ids, int64_t n) {
-    m->stamp++;
+static void matcher_add(matcher *m, const token_traits *tr, const int32_t *ids, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         m->seen[tr->fold[ids[i]]] = m->stamp;
         if (i > 0) m->twos[two_hash(tr->fold[ids[i - 1]], tr->fold[ids[i]])] = m->stamp;
     }
+}
+
+/* How much of a title the question holds: nothing, a part, all. What tells a passage about the
+ * thing asked for from one about its namesake. */
+static int coverage_of(const matcher *m, const token_traits *tr, const int32_t *title, int64_t n) {
+    int64_t there = 0;
+    for (int64_t i = 0; i < n; i++) there += m->seen[tr->fold[title[i]]] == m->stamp;
+    return there == 0 ? 0 : there < n ? 1 : 2;
 }
 
 /* 0: not on the other side; 1: there; 2: there together with a neighbour. */
@@ -99,10 +106,14 @@ static int64_t put_pair(reader_batch *b, int64_t row, const token_traits *tr, ma
             n_p = least(p->n_ids, l->passage);
     b->n_cut += (q->n_ids - n_q) + (p->n_title - n_t) + (p->n_ids - n_p);
 
-    matcher_fill(m, tr, p->ids, n_p);
+    m->stamp++;
+    matcher_add(m, tr, p->title, n_t);
+    matcher_add(m, tr, p->ids, n_p);
     row = put(b, row, tr, m, SEGMENT_QUESTION, q->ids, n_q, false);
     row = put_separator(b, row, tr, SEGMENT_QUESTION);
-    matcher_fill(m, tr, q->ids, n_q);
+    m->stamp++;
+    matcher_add(m, tr, q->ids, n_q);
+    int coverage = coverage_of(m, tr, p->title, n_t);
     row = put(b, row, tr, m, SEGMENT_TITLE, p->title, n_t, true);
     row = put_separator(b, row, tr, SEGMENT_TITLE);
     if (p->answer.end > p->answer.begin && p->answer.end <= n_p) {
@@ -112,6 +123,7 @@ static int64_t put_pair(reader_batch *b, int64_t row, const token_traits *tr, ma
     row = put(b, row, tr, m, SEGMENT_PASSAGE, p->ids, n_p, true);
     for (int64_t r = begin; r < row; r++) {
         b->position[r] = (int32_t)(r - begin);
+        b->feature[r] += coverage * READER_SEGMENTS * READER_MATCHES * TRAIT_COUNT;
         b->rank[r] = (int32_t)least(rank, READER_MAX_RANK - 1);
     }
     return row;

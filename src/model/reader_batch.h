@@ -7,7 +7,8 @@
  * without padding, the passages of a question side by side, so that the rows of one question
  * are one span: fusion-in-decoder (Izacard & Grave 2021) is then attention over that span.
  * Each row also carries what makes small readers learn to read at all: whether its token
- * occurs on the other side of the pair, and how it is written (DrQA, Chen et al. 2017). */
+ * occurs on the other side of the pair, how it is written, and how much of the title the question
+ * holds (DrQA, Chen et al. 2017). */
 #include "tensor/tensor.h"
 
 /* Facts of the vocabulary, made once from the tokenizer; borrowed by whoever reads. */
@@ -23,7 +24,8 @@ enum {
     READER_MAX_RANK = 32,
     READER_SEGMENTS = 3,
     READER_MATCHES = 3,
-    READER_FEATURES = READER_SEGMENTS * READER_MATCHES * TRAIT_COUNT
+    READER_COVERAGES = 3,
+    READER_FEATURES = READER_COVERAGES * READER_SEGMENTS * READER_MATCHES * TRAIT_COUNT
 };
 
 typedef struct reader_passage {
