@@ -16,9 +16,11 @@
  *                                   pieces, EOS; joined, cut in windows, the last one padded by 0
  *   retriever/files.json            {"context_size", "tokenizer", "files": [{"name", "first",
  *                                   "chunks"}]}: rows of chunks.npy by file
- *   retriever/NAME-train-questions.npy, -answers.npy   int32 [questions, L]: BOS, pieces, EOS,
- * 0...; L the next power of two of the longest qa/unsupported-NAME-train.json  {"question_ids":
- * [places, from 0]}: questions none of whose own chunks holds the answer's pieces in a row
+ *   retriever/NAME-train-questions.npy, -answers.npy
+ *                                   int32 [questions, L]: BOS, pieces, EOS, 0...; L the next
+ *                                   power of two of the longest
+ *   qa/unsupported-NAME-train.json  {"question_ids": [places, from 0]}: questions none of whose
+ *                                   own chunks holds the answer's pieces in a row
  *   generator/NAME-train.npy        int32 [questions, 2, L]: question, full answer
  *
  * and into the home H tokenizer/wiki.model. Letters are kept as they are; lower_case folds them,

@@ -1,6 +1,6 @@
 #ifndef RAGLAN_EVAL_BENCH_H
 #define RAGLAN_EVAL_BENCH_H
-/* Speed of the engine on this machine, as shares of what the machine could do (INTERFACE 5).
+/* Speed of the engine on this machine, as shares of what the machine could do.
  *
  * Every row times real code of the floors below, the models included, on made-up data of a fixed
  * seed: no collection is needed and two runs do the same work. A value is the median of some

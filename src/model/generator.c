@@ -96,11 +96,13 @@ generator *generator_new(const generator_config *c, uint64_t seed, bool with_gra
     m->feature = normal(m->p, "feature", READER_FEATURES, d, fan_in, true);
     m->rank = params_add(m->p, "rank", READER_MAX_RANK, d,
                          (param_options){.init = INIT_ZERO, .no_decay = true});
-    add_blocks(
-        m,
-        &(layer_options){
-            .dim = d, .ffn = 4 * d, .n_heads = c->n_heads, .act = ACT_RELU,
-                                     .matches = true, .dropout = c->dropout});
+    layer_options o = {.dim = d,
+                       .ffn = 4 * d,
+                       .n_heads = c->n_heads,
+                       .act = ACT_RELU,
+                       .matches = true,
+                       .dropout = c->dropout};
+    add_blocks(m, &o);
     m->norm_in = vector(m->p, "norm_in", d, INIT_ONE);
     m->norm_in_bias = vector(m->p, "norm_in_bias", d, INIT_ZERO);
     m->norm_out = vector(m->p, "norm_out", d, INIT_ONE);

@@ -1,7 +1,7 @@
 /* Reading safetensors: 8 bytes of header length, a JSON header, then the tensors' bytes.
  *
- *   {"__metadata__": {"key": "value"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets":
- * [0, 24]}}
+ *   {"__metadata__": {"key": "value"},
+ *    "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
  *
  * A file comes from anywhere, so nothing in it is believed: the header must lie inside the
  * file, each tensor's length must be what its shape and dtype say, and the tensors must cover

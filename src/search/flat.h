@@ -19,8 +19,8 @@ const float *flat_row(const flat *ix, int64_t id);
 /* Nearest k passages to each query by inner product (exact).
  *
  *   q     [n_query, dim]  f32, borrowed
- *   hits  [n_query, k]    out: best first; where there are fewer than k, id -1 and score -INFINITY
- * pad
+ *   hits  [n_query, k]    out: best first; where there are fewer than k, padded by
+ *                         id -1 and score -INFINITY
  *
  * Ties go to the smaller id; same bits whatever the thread count and however queries are batched.
  * Thread-safe. ERR_ARG if k < 1 or dim differs. */

@@ -3,8 +3,9 @@
 /* Lexical search: BM25 over an inverted index of stemmed words (Robertson & Zaragoza 2009,
  * sec. 3), in immutable, memory-mapped segment files.
  *
- *   score(q, d) = sum over terms t of q:  qtf(t) * idf(t) * tf / (tf + k1 * (1 - b + b * len(d) /
- * avg)) idf(t)      = ln(1 + (N - df + 1/2) / (df + 1/2))                      never negative
+ *   score(q, d) = sum over terms t of q:
+ *                 qtf(t) * idf(t) * tf / (tf + k1 * (1 - b + b * len(d) / avg))
+ *   idf(t)      = ln(1 + (N - df + 1/2) / (df + 1/2))          never negative
  *
  * (The constant factor k1 + 1 is left out: it changes no order.) tf and len are stored, so k1
  * and b belong to the query. N, df and avg are summed over all open segments, deleted
