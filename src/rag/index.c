@@ -207,23 +207,21 @@ static status add_vector(void *arg, const store_passage *p) {
 
 static status write_vectors(indexer *x, const vectors_key *key) {
     int64_t after = manifest_last_vector(&x->m);
+    if (passages_after(x, after < 0 ? 0 : after) == 0) return OK;
     TRY(vectors_writer_open(x->folder, key, &x->writer));
     if (vectors_writer_last_id(x->writer) > after) after = vectors_writer_last_id(x->writer);
     if (after < 0) after = 0;
     int64_t n = passages_after(x, after);
     char name[SEGMENT_NAME];
-    status st = OK;
-    if (n > 0 || vectors_writer_count(x->writer) > 0) {
-        x->rows = xmalloc((size_t)(EMBED_BATCH * key->dim) * sizeof *x->rows);
-        progress_begin(&x->bar, "embedding passages", "passages", n);
-        x->done = x->n = x->n_ids = 0;
-        st = store_each_passage(x->r->s, after, add_vector, x);
-        if (!st) st = flush_vectors(x);
-        progress_end(&x->bar);
-        if (!st) st = vectors_writer_finish(x->writer, name);
-        if (!st) st = manifest_add_vectors(x->folder, &x->m, name);
-        x->changed = true;
-    }
+    x->rows = xmalloc((size_t)(EMBED_BATCH * key->dim) * sizeof *x->rows);
+    progress_begin(&x->bar, "embedding passages", "passages", n);
+    x->done = x->n = x->n_ids = 0;
+    status st = store_each_passage(x->r->s, after, add_vector, x);
+    if (!st) st = flush_vectors(x);
+    progress_end(&x->bar);
+    if (!st) st = vectors_writer_finish(x->writer, name);
+    if (!st) st = manifest_add_vectors(x->folder, &x->m, name);
+    x->changed = true;
     vectors_writer_close(x->writer);
     x->writer = NULL;
     return st;
@@ -337,11 +335,11 @@ static status run(indexer *x, bool with_vectors) {
     TRY(file_make_folders(x->folder));
     TRY(rag_load_places(r));
     drop_other_cut(x);
-    note_deleted(x);
     x->titles.a = arena_new(0);
     TRY(store_each_document(r->s, 0, add_title, &x->titles));
     TRY(index_words(x));
     if (with_vectors) TRY(index_vectors(x));
+    note_deleted(x);              /* last: a resumed part file may hold what was removed since */
     x->m.is_tuned &= !x->changed; /* killed before it is tuned: the next run does it */
     TRY(write_manifest(x));
     if (!with_vectors || x->m.is_tuned) return OK;
