@@ -201,7 +201,7 @@ static bool read_list(const char *p, const char *end, json_t *list) {
 
 bool python_list(const char *text, size_t n, char **json) {
     json_t *list = json_array();
-    bool good = read_list(text, text + n, list);
+    bool good = !memchr(text, 0, n) && read_list(text, text + n, list);
     if (good) *json = json_line(list);
     json_decref(list);
     return good;

@@ -169,13 +169,14 @@ static status put_table_passage(table *t, int n_fields, int64_t number) {
 
 /* "id text title", in whichever order the last two stand. */
 static bool read_header(table *t, int n_fields) {
-    t->text_column = t->title_column = -1;
     if (n_fields != 3 || strcmp(t->field[0].at, "id") != 0) return false;
     for (int i = 1; i < 3; i++) {
-        if (strcmp(t->field[i].at, "text") == 0) t->text_column = i;
-        if (strcmp(t->field[i].at, "title") == 0) t->title_column = i;
+        if (strcmp(t->field[i].at, "text") || strcmp(t->field[3 - i].at, "title")) continue;
+        t->text_column = i;
+        t->title_column = 3 - i;
+        return true;
     }
-    return t->text_column > 0 && t->title_column > 0;
+    return false;
 }
 
 static status put_table_line(void *arg, const char *bytes, size_t n, int64_t number) {
