@@ -6,22 +6,24 @@
  *   <sha1>.<type>.state.safetensors   optimizer, RNG, data position: the newest generation only
  *   <sha1>.<type>.metadata            JSON, renamed into place last: it commits the set
  *
- * metadata: {"type", "identifier", "generation", "step", "total_steps", "finished", "config": {...}, "run": {...},
- *            "hashes": {"tokenizer", "data", "parent", ...}, "dev": {...}, "dev_score", "seed", "version"}
+ * metadata: {"type", "identifier", "generation", "step", "total_steps", "finished", "config": {},
+ *            "run": {}, "hashes": {"tokenizer", "data", "parent", ...}, "dev": {}, "dev_score",
+ *            "seed", "version", "checksum"}
  *
  * Newest = greatest generation; best = greatest dev_score among those of the newest one's
- * configuration and tokenizer (ties to the later). Kept: newest and best; older ones are removed only after the new set
- * is durable. A set without its metadata, or with a file missing, does not exist (swept up at the next save). */
+ * configuration and tokenizer (ties to the later). Kept: newest and best; older ones are removed
+ * only after the new set is durable. A set without its metadata, or with a file missing, does not
+ * exist (swept up at the next save). */
 #include "nn/safetensors.h"
 
 typedef struct checkpoint {
     char identifier[41];
-    char type[16];       /* "retriever", "reranker", "generator" */
+    char type[16]; /* "retriever", "reranker", "generator" */
     int64_t generation, step, total_steps;
     bool finished;
-    double dev_score;    /* NaN: not evaluated */
+    double dev_score; /* NaN: not evaluated */
     bool is_newest, is_best, has_state;
-    json_t *meta;        /* the whole metadata */
+    json_t *meta; /* the whole metadata */
 } checkpoint;
 
 typedef struct checkpoint_list {
@@ -32,17 +34,23 @@ status checkpoint_scan(const char *home, const char *type /* NULL: all */, check
 void checkpoint_list_clear(checkpoint_list *l);
 
 typedef enum checkpoint_which { CHECKPOINT_NEWEST, CHECKPOINT_BEST } checkpoint_which;
-/* identifier (a prefix of 4 or more digits will do) beats which. *out NULL-filled and OK when there is none of
- * that type and no identifier was given; ERR_ARG when the identifier is unknown (lists those there). Caller checkpoint_clear. */
-status checkpoint_find(const char *home, const char *type, const char *identifier, checkpoint_which which, checkpoint *out);
+/* identifier (a prefix of 4 or more digits will do) beats which. *out NULL-filled and OK when there
+ * is none of that type and no identifier was given; ERR_ARG when the identifier is unknown (lists
+ * those there). Caller checkpoint_clear. */
+status checkpoint_find(const char *home, const char *type, const char *identifier,
+                       checkpoint_which which, checkpoint *out);
 void checkpoint_clear(checkpoint *c);
 
-/* Loads and verifies: the file's sha1 must be its name (ERR_FORMAT: damaged, which file, how to go on). */
+/* Loads and verifies: the file's sha1 must be its name (ERR_FORMAT: damaged, which file, how to go
+ * on). */
 status checkpoint_load(const char *home, const checkpoint *c, params *p);
-status checkpoint_verify(const char *home, const checkpoint *c); /* reads and hashes, loads nothing */
-status checkpoint_load_state(const char *home, const checkpoint *c, params *p, adamw *o, json_t **extra);
+/* Reads and hashes, loads nothing. */
+status checkpoint_verify(const char *home, const checkpoint *c);
+status checkpoint_load_state(const char *home, const checkpoint *c, params *p, adamw *o,
+                             json_t **extra);
 
-/* Saves a set; meta's identifier and generation are filled in. extra: the trainer's RNG and position (JSON in the state file's metadata). */
-status checkpoint_save(const char *home, const char *type, const params *p, const adamw *o, json_t *meta, const json_t *extra,
-                       char identifier[41]);
+/* Saves a set; meta's identifier and generation are filled in. extra: the trainer's RNG and
+ * position (JSON in the state file's metadata). */
+status checkpoint_save(const char *home, const char *type, const params *p, const adamw *o,
+                       json_t *meta, const json_t *extra, char identifier[41]);
 #endif

@@ -8,9 +8,9 @@
 typedef enum init_kind {
     INIT_ZERO,
     INIT_ONE,
-    INIT_NORMAL,  /* deviation = scale */
-    INIT_UNIFORM, /* [-scale, scale] */
-    INIT_EYE,     /* scale on the main diagonal */
+    INIT_NORMAL,     /* deviation = scale */
+    INIT_UNIFORM,    /* [-scale, scale] */
+    INIT_EYE,        /* scale on the main diagonal */
     INIT_NORMAL_EYE, /* normal of deviation scale, plus 1/2 on the main diagonal */
 } init_kind;
 
@@ -26,10 +26,12 @@ typedef struct param_options {
 typedef struct params params;
 params *params_new(void);
 void params_free(params *p);
-/* Registers a tensor; names are unique ("encoder.0.attention.q"). The tensor is filled by params_build and lives as long as p. */
+/* Registers a tensor; names are unique ("encoder.0.attend.wq"). The tensor is filled by
+ * params_build and lives as long as p. */
 tensor *params_add(params *p, const char *name, int64_t rows, int64_t cols, param_options o);
 /* Allocates the flat arrays and draws the initial values, each tensor from its own stream
- * (forked by name: adding a tensor changes no other's values). with_grad: also gradients and moments. */
+ * (forked by name: adding a tensor changes no other's values). with_grad: also gradients and
+ * moments. */
 status params_build(params *p, uint64_t seed, bool with_grad);
 tensor *params_find(const params *p, const char *name); /* NULL when absent */
 int64_t params_count(const params *p);                  /* scalars */
@@ -46,10 +48,12 @@ typedef struct adamw {
     int64_t step;         /* steps taken */
 } adamw;
 adamw adamw_default(void); /* 3e-4, .9, .999, 1e-8, 1e-5, clip 1, corrected */
-/* One step with adamw.lr times each parameter's own factor; gradients are zeroed. Returns the gradient norm before clipping (NaN when not finite: then nothing is changed). */
+/* One step with adamw.lr times each parameter's own factor; gradients are zeroed. Returns the
+ * gradient norm before clipping (NaN when not finite: then nothing is changed). */
 double adamw_step(adamw *o, params *p, const backend *be);
 
-/* Linear warm-up over `warmup` steps from exactly 0, then constant; or flat to `flat` of `total` and linear down to `floor` times lr. */
+/* Linear warm-up over `warmup` steps from exactly 0, then constant; or flat to `flat` of `total`
+ * and linear down to `floor` times lr. */
 typedef struct schedule {
     float lr;
     int64_t warmup, total;

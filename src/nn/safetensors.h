@@ -22,13 +22,14 @@ const st_tensor *st_at(const st_file *f, int64_t i);
 const st_tensor *st_find(const st_file *f, const char *name);
 const char *st_meta(const st_file *f, const char *key); /* "__metadata__", NULL when absent */
 status st_copy_f32(const st_tensor *t, float *out, int64_t n); /* converts F16/BF16/F32 */
-void st_file_sha1(const st_file *f, char hex[41]);               /* of all the file's bytes */
+void st_file_sha1(const st_file *f, char hex[41]);             /* of all the file's bytes */
 
 typedef struct st_writer st_writer;
 st_writer *st_writer_new(void);
 void st_writer_free(st_writer *w);
 void st_writer_meta(st_writer *w, const char *key, const char *value);
-void st_writer_add(st_writer *w, const char *name, const char *dtype, int n_dims, const int64_t *shape, const void *bytes); /* borrowed until saved */
+void st_writer_add(st_writer *w, const char *name, const char *dtype, int n_dims,
+                   const int64_t *shape, const void *bytes); /* borrowed until saved */
 /* Adds the checksum of all metadata and data so far, so that the file proves itself; call last. */
 void st_writer_seal(st_writer *w);
 /* ERR_FORMAT where the bytes are not those that were sealed, or no seal is there. */

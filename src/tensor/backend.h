@@ -7,14 +7,22 @@
  * checked against ref within the tolerance that it declares. RAGLAN_CPU=ref|avx2|avx512|
  * bf16|amx forces a family, else the best that this processor has is taken.
  * ref, avx2 and avx512 multiply in f32; bf16 and amx round both factors of a product to
- * bf16 and add in f32. Within a family the same input gives the same bytes at any number of threads. */
+ * bf16 and add in f32. Within a family the same input gives the same bytes at any number of
+ * threads. */
 #include "util/err.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef enum activation { ACT_NONE, ACT_RELU, ACT_RELU2, ACT_GELU, ACT_SIGMOID, ACT_TANH } activation;
+typedef enum activation {
+    ACT_NONE,
+    ACT_RELU,
+    ACT_RELU2,
+    ACT_GELU,
+    ACT_SIGMOID,
+    ACT_TANH
+} activation;
 
 /* Packed copies of a leaf weight in the order a family's product reads them (and of its
  * transpose), made at first use and again when `version` has moved. Opaque; freed by pack_free. */
@@ -52,10 +60,10 @@ typedef struct attention {
     int64_t n_spans;
     const struct span *q_spans, *kv_spans;
     bool causal;
-    float *out;            /* [Tq, width]; backward reads it */
-    float *lse;            /* [Tq, n_heads] */
-    const float *dout;     /* backward: [Tq, width] */
-    float *dq, *dk, *dv;   /* backward: added to, same strides as q, k, v; NULL: not wanted */
+    float *out;          /* [Tq, width]; backward reads it */
+    float *lse;          /* [Tq, n_heads] */
+    const float *dout;   /* backward: [Tq, width] */
+    float *dq, *dk, *dv; /* backward: added to, same strides as q, k, v; NULL: not wanted */
 } attention;
 
 typedef struct adamw_args {
@@ -65,32 +73,37 @@ typedef struct adamw_args {
 } adamw_args;
 
 typedef struct backend {
-    const char *name;      /* "ref", "avx2", ... */
-    bool rounds_to_bf16;   /* products in bf16 */
+    const char *name;    /* "ref", "avx2", ... */
+    bool rounds_to_bf16; /* products in bf16 */
 
     void (*matmul)(const matmul *mm);
     void (*attention_forward)(const attention *at);
     void (*attention_backward)(const attention *at);
 
-    /* Rows of [rows, cols], contiguous. Norms save what backward needs in stat [rows, 2]. */
-    void (*layer_norm)(int64_t rows, int64_t cols, const float *x, const float *gain, const float *bias, float *y,
-                       float *stat);
-    void (*layer_norm_back)(int64_t rows, int64_t cols, const float *x, const float *gain, const float *stat,
-                            const float *dy, float *dx, float *dgain, float *dbias); /* all added to; any may be NULL */
-    void (*rms_norm)(int64_t rows, int64_t cols, const float *x, const float *gain, float *y, float *stat);
-    void (*rms_norm_back)(int64_t rows, int64_t cols, const float *x, const float *gain, const float *stat,
-                          const float *dy, float *dx, float *dgain);
+    /* Rows of [rows, cols], contiguous. Norms save what backward needs in stat [rows, 2];
+     * backward adds to dx, dgain and dbias, any of which may be NULL. */
+    void (*layer_norm)(int64_t rows, int64_t cols, const float *x, const float *gain,
+                       const float *bias, float *y, float *stat);
+    void (*layer_norm_back)(int64_t rows, int64_t cols, const float *x, const float *gain,
+                            const float *stat, const float *dy, float *dx, float *dgain,
+                            float *dbias);
+    void (*rms_norm)(int64_t rows, int64_t cols, const float *x, const float *gain, float *y,
+                     float *stat);
+    void (*rms_norm_back)(int64_t rows, int64_t cols, const float *x, const float *gain,
+                          const float *stat, const float *dy, float *dx, float *dgain);
     void (*activate)(int64_t n, activation act, const float *x, float *y);
-    /* dx += dy * act'(.), where y = act(x); x may be NULL for activations whose slope follows from y. */
-    void (*activate_back)(int64_t n, activation act, const float *x, const float *y, const float *dy, float *dx);
+    /* dx += dy * act'(.), where y = act(x); x may be NULL where the slope follows from y. */
+    void (*activate_back)(int64_t n, activation act, const float *x, const float *y,
+                          const float *dy, float *dx);
     /* Softmax of each row in place; returns the log-sum-exp of each row in lse (may be NULL). */
     void (*softmax)(int64_t rows, int64_t cols, float *x, float *lse);
 
-    void (*add)(int64_t n, const float *x, float *y);            /* y += x */
+    void (*add)(int64_t n, const float *x, float *y);                 /* y += x */
     void (*add_scaled)(int64_t n, float s, const float *x, float *y); /* y += s x */
     void (*embed)(int64_t n, int64_t cols, const float *table, const int32_t *id, float *y);
     /* table_d[id[i]] += dy[i], duplicates in order of i. */
-    void (*embed_back)(int64_t n, int64_t cols, const int32_t *id, const float *dy, int64_t table_rows, float *table_d);
+    void (*embed_back)(int64_t n, int64_t cols, const int32_t *id, const float *dy,
+                       int64_t table_rows, float *table_d);
     double (*sum_squares)(int64_t n, const float *x); /* fixed pieces, f64 */
     void (*adamw)(int64_t n, const adamw_args *a, const float *grad, float *m, float *v, float *p);
 } backend;

@@ -45,7 +45,8 @@ typedef struct graph graph;
  * arena is borrowed; backend NULL means backend_cpu(). */
 graph *graph_new(arena *a, const backend *be, bool training);
 void graph_free(graph *g); /* empties its part of the arena too: free the arena after it */
-/* Forgets all tensors and records, arena back to where graph_new found it. seed drives this step's dropout. */
+/* Forgets all tensors and records, arena back to where graph_new found it. seed drives this
+ * step's dropout. */
 void graph_reset(graph *g, uint64_t seed);
 arena *graph_arena(graph *g); /* for index arrays that must live as long as the step */
 bool graph_is_training(const graph *g);
@@ -59,7 +60,8 @@ void graph_backward_from(graph *g, tensor *y, const float *seed);
 
 /* ---- sources ---- */
 tensor *t_const(graph *g, int64_t rows, int64_t cols, const float *v); /* borrowed, no gradient */
-tensor *t_embed(graph *g, tensor *table, const int32_t *ids, int64_t n); /* [n, D]; ids borrowed; an id < 0 gives a zero row */
+/* [n, D]; ids borrowed; an id < 0 gives a zero row. */
+tensor *t_embed(graph *g, tensor *table, const int32_t *ids, int64_t n);
 /* x + positions: sinusoidal as the origin has them (MLX SinusoidalPositionalEncoding: sines in
  * the first half, cosines in the second, frequencies geometric from 1 to 1e-4, times sqrt(2/D)). */
 tensor *t_add_sinusoid(graph *g, tensor *x, const int32_t *position);
@@ -75,7 +77,7 @@ tensor *t_activate(graph *g, tensor *x, activation act);
 tensor *t_dropout(graph *g, tensor *x, float p); /* x itself outside training or at p = 0 */
 
 /* ---- shape ---- */
-tensor *t_rows(graph *g, tensor *x, int64_t begin, int64_t end); /* a view: shares values and gradient */
+tensor *t_rows(graph *g, tensor *x, int64_t begin, int64_t end); /* a view: values and gradient */
 tensor *t_cols(graph *g, tensor *x, int64_t begin, int64_t end); /* a copy */
 tensor *t_gather(graph *g, tensor *x, const int64_t *row, int64_t n); /* [n, D]; rows may repeat */
 tensor *t_concat(graph *g, tensor *const *parts, int64_t n);          /* one under another */
@@ -88,7 +90,8 @@ tensor *t_normalize(graph *g, tensor *x); /* rows to unit length; a zero row sta
 /* ---- attention ---- */
 /* Rotary positions (Su et al. 2021, base 10000, halves rotated) on columns begin..end-1, cut in
  * heads of head_width; the other columns are copied. */
-tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width, const int32_t *position);
+tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
+                 const int32_t *position);
 
 /* A view of columns col..col+width-1, so that one product can make q, k and v together. */
 typedef struct columns {
@@ -103,8 +106,8 @@ typedef struct columns {
  *   against a window's rows. Key spans may overlap; query spans may not.
  *   causal: query j of m sees keys 0..n-m+j of n (so a step with a cache is m = 1).
  *   A query with no key, or in no span, gives a zero row. */
-tensor *t_attention(graph *g, columns q, columns k, columns v, int64_t width, int64_t n_heads, spans q_spans, spans kv_spans,
-                    bool causal);
+tensor *t_attention(graph *g, columns q, columns k, columns v, int64_t width, int64_t n_heads,
+                    spans q_spans, spans kv_spans, bool causal);
 
 /* ---- pooling ---- */
 tensor *t_pool_mean(graph *g, tensor *x, spans s); /* [s.n, D]; an empty span gives zeros */
@@ -114,19 +117,21 @@ tensor *t_pool_sum(graph *g, tensor *x, tensor *w, spans s);
 /* ---- losses: [1, 1], computed in f64 sums ---- */
 /* Mean cross-entropy of softmax(x e^T) over rows with target >= 0; e [V, D]. Logits are made a
  * block of rows at a time and never stored. softcap > 0: cap * tanh(logit / cap). */
-tensor *t_linear_cross_entropy(graph *g, tensor *x, tensor *e, const int32_t *target, float softcap);
+tensor *t_linear_cross_entropy(graph *g, tensor *x, tensor *e, const int32_t *target,
+                               float softcap);
 /* In-batch contrastive loss (InfoNCE): scores s = exp(log_scale) * q c^T over q [B, D], c [C, D].
  *   positive[i]  the column of row i's own c
- *   masked       [B, C] bytes, nonzero: leave this pair out (duplicates, known positives); NULL: none.
- *                A row's own positive is never left out.
+ *   masked       [B, C] bytes, nonzero: leave this pair out (duplicates, known positives); NULL:
+ *                none. A row's own positive is never left out.
  *   symmetric    adds the loss of each row's positive column against all rows, halves both */
-tensor *t_contrastive(graph *g, tensor *q, tensor *c, tensor *log_scale, const int32_t *positive, const uint8_t *masked,
-                      bool symmetric);
+tensor *t_contrastive(graph *g, tensor *q, tensor *c, tensor *log_scale, const int32_t *positive,
+                      const uint8_t *masked, bool symmetric);
 /* The published program's loss: log-softmax of scores [1, C], clamped below at -18; target
  * 1/p on the p positives; the negative mean over all C entries. */
 tensor *t_published_loss(graph *g, tensor *scores, const uint8_t *is_positive);
 /* Mean over spans of -log sum over flagged rows of softmax(scores within the span), scores
- * [T, 1]: marginal likelihood of any right place (Clark & Gardner 2018). Spans without a flag are left out. */
+ * [T, 1]: marginal likelihood of any right place (Clark & Gardner 2018). Spans without a flag
+ * are left out. */
 tensor *t_marginal_nll(graph *g, tensor *scores, spans s, const uint8_t *is_positive);
 
 /* The copying reader's output (pointer-generator, See et al. 2017): for output row t of question i
@@ -136,17 +141,19 @@ tensor *t_marginal_nll(graph *g, tensor *scores, spans s, const uint8_t *is_posi
  *   with an id < 0 is never copied: it takes no part in the softmax. A span without a row to copy
  *   means no copying there (gate taken as 1). */
 typedef struct copy_head {
-    tensor *x, *e;    /* [T, D], [V, D] */
-    tensor *gate;     /* [T, 1] logits */
-    tensor *cq, *ck;  /* [T, C], [S, C] */
+    tensor *x, *e;   /* [T, D], [V, D] */
+    tensor *gate;    /* [T, 1] logits */
+    tensor *cq, *ck; /* [T, C], [S, C] */
     spans q_spans, kv_spans;
     const int32_t *source_id; /* [S] */
     float softcap;
 } copy_head;
-tensor *t_copy_cross_entropy(graph *g, const copy_head *h, const int32_t *target); /* mean over targets >= 0 */
+/* Mean over targets >= 0. */
+tensor *t_copy_cross_entropy(graph *g, const copy_head *h, const int32_t *target);
 tensor *t_copy_probabilities(graph *g, const copy_head *h); /* [T, V]; values only, for decoding */
 
-tensor *t_sum(graph *g, tensor *const *losses, const float *weights, int64_t n); /* weighted sum of [1, 1] */
+tensor *t_sum(graph *g, tensor *const *losses, const float *weights,
+              int64_t n); /* weighted sum of [1, 1] */
 
 #ifdef __cplusplus
 }

@@ -35,7 +35,7 @@ struct graph {
     bool training;
     uint64_t seed;
     int64_t vocab_floats; /* probabilities over a vocabulary held at a time */
-    uint64_t n_dropout; /* dropout operators so far: each has its own stream */
+    uint64_t n_dropout;   /* dropout operators so far: each has its own stream */
     record *last;
     spare *spares, *no_spares; /* buffers to take; empty list nodes */
 };
@@ -50,7 +50,8 @@ void *graph_record(graph *g, size_t bytes, tensor *y, void (*back)(graph *g, rec
 
 /* During backward: t's gradient [rows, cols], zeroed when new; NULL when none is wanted. */
 float *graph_grad(graph *g, tensor *t);
-/* The same for who writes all of it: *fresh says that it is new and undefined, so write; else add. */
+/* The same for who writes all of it: *fresh says that it is new and undefined, so write; else
+ * add. */
 float *graph_grad_fresh(graph *g, tensor *t, bool *fresh);
 /* t's gradient += dy [rows, cols], when wanted. */
 void graph_add_grad(graph *g, tensor *t, const float *dy);
@@ -59,14 +60,15 @@ float *graph_take(graph *g, int64_t n);
 void graph_give(graph *g, float *at, int64_t n);
 
 /* ---- parallel pieces (vec.c); the cut depends on sizes alone ---- */
-#define PIECE 16384 /* elements a piece of work, about 10 microseconds */
+#define PIECE 16384               /* elements a piece of work, about 10 microseconds */
 int64_t rows_grain(int64_t cols); /* rows a piece */
 void vec_zero(int64_t n, float *y);
 void vec_copy(int64_t n, const float *x, float *y);
-void vec_scale(int64_t n, float s, const float *x, float *y); /* y = s x */
-void vec_add(const backend *be, int64_t n, const float *x, float *y);                  /* y += x */
-void vec_add_scaled(const backend *be, int64_t n, float s, const float *x, float *y);  /* y += s x */
-void vec_add_columns(const backend *be, int64_t rows, int64_t cols, const float *x, float *y); /* y [cols] += sums of columns */
+void vec_scale(int64_t n, float s, const float *x, float *y);                         /* y = s x */
+void vec_add(const backend *be, int64_t n, const float *x, float *y);                 /* y += x */
+void vec_add_scaled(const backend *be, int64_t n, float s, const float *x, float *y); /* y += s x */
+/* y [cols] += sums of columns */
+void vec_add_columns(const backend *be, int64_t rows, int64_t cols, const float *x, float *y);
 double vec_dot(int64_t n, const float *x, const float *y); /* f64, one thread */
 
 /* ---- softmax(x e^T) over a vocabulary, for losses (op_cross_entropy.c) ---- */
@@ -88,9 +90,10 @@ typedef struct vocab {
 void vocab_forward(graph *g, vocab *o, tensor *x, tensor *e, const int32_t *target, float softcap);
 /* Adds to the gradients of x and e: d loss / d log_p[i] = -weight[i]. */
 void vocab_backward(graph *g, vocab *o, const float *weight);
-/* p [n, V] = softmax(x e^T) of n rows; tanh as above; log_p of target[i] when target is not NULL. */
-void vocab_softmax(graph *g, const float *x, int64_t n, tensor *e, float softcap, float *p, float *tanh,
-                   const int32_t *target, float *log_p);
+/* p [n, V] = softmax(x e^T) of n rows; tanh as above; log_p of target[i] where target is not
+ * NULL. */
+void vocab_softmax(graph *g, const float *x, int64_t n, tensor *e, float softcap, float *p,
+                   float *tanh, const int32_t *target, float *log_p);
 
 /* Spans lie in 0..rows-1 (MUST, naming `op`); disjoint: ascending without overlap. */
 void spans_check(const char *op, spans s, int64_t rows);

@@ -42,7 +42,8 @@ const char *err_where(void); /* "src/store/store.c:120" of the last err_set */
 const char *err_name(status code);
 void err_clear(void);
 
-__attribute__((noreturn)) void must_failed(const char *cond, const char *file, int line, const char *fmt, ...)
+__attribute__((noreturn)) void must_failed(const char *cond, const char *file, int line,
+                                           const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* The comma lets the compiler see which code returns: what a caller may find unset after OK. */

@@ -35,16 +35,17 @@ void file_map_close(file_map *m);
 typedef struct file_writer file_writer;
 status file_writer_open(const char *path, file_writer **out);
 status file_writer_add(file_writer *w, const void *bytes, size_t n);
-status file_writer_printf(file_writer *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+status file_writer_printf(file_writer *w, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 int64_t file_writer_offset(const file_writer *w); /* bytes written so far */
 /* Commits under the path given at open, or under `path` when not NULL (same folder). Frees w. */
 status file_writer_commit(file_writer *w, const char *path);
-void file_writer_abort(file_writer *w); /* frees w; NULL is a no-op */
+void file_writer_abort(file_writer *w);                           /* frees w; NULL is a no-op */
 status file_write(const char *path, const void *bytes, size_t n); /* the four calls in one */
 
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
-int64_t file_size(const char *path);   /* -1 when absent */
+int64_t file_size(const char *path);        /* -1 when absent */
 status file_make_folders(const char *path); /* mkdir -p */
 status file_remove(const char *path);       /* absent is fine; the folder is fsynced */
 

@@ -6,15 +6,17 @@
 #include <jansson.h>
 #include "util/file.h"
 
-/* Parses n bytes. ERR_FORMAT gives `what`, line, column and jansson's reason. Caller json_decref. */
+/* Parses n bytes. ERR_FORMAT gives `what`, line, column and jansson's reason. Caller
+ * json_decref. */
 status json_parse(const char *bytes, size_t n, const char *what, json_t **out);
-status json_read(const char *path, json_t **out); /* a whole small file, .gz too */
+status json_read(const char *path, json_t **out);    /* a whole small file, .gz too */
 status json_save(const char *path, const json_t *j); /* durable, indented by 2 */
 /* One line, UTF-8 kept, reals with enough digits to read back. Caller frees. */
 char *json_line(const json_t *j);
 
-/* Field of an object; the getters that take `what` say "what: field 'x' is a number, wanted a string". */
-const char *json_str(const json_t *o, const char *key, const char *missing); /* missing if absent/not a string */
+/* Field of an object; the getters that take `what` say "what: field 'x' is a number, wanted a
+ * string". */
+const char *json_str(const json_t *o, const char *key, const char *missing); /* or: no string */
 double json_num(const json_t *o, const char *key, double missing);
 int64_t json_int(const json_t *o, const char *key, int64_t missing);
 bool json_flag(const json_t *o, const char *key, bool missing);
@@ -27,7 +29,8 @@ status json_want_str(const json_t *o, const char *key, const char *what, const c
  *          value after another); "*" elements of the top-level array; "data.*" elements of
  *          the array under key "data"; "data.*.paragraphs.*" one level deeper, and so on.
  *          "|" separates alternatives: "*|data.*".
- *   fn     gets the record's bytes (NUL-terminated, borrowed), the alternative's index, and the line it begins at.
+ *   fn     gets the record's bytes (NUL-terminated, borrowed), the alternative's index, and the line
+ *          it begins at.
  *          Scalars can be asked for too ("data.*.title|data.*.paragraphs.*"): how a reader learns
  *          the fields of enclosing objects. They come in file order, a title after its
  *          paragraphs where the file has it so.

@@ -28,14 +28,15 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 typedef struct arena arena;
 arena *arena_new(size_t reserve_bytes); /* 0: a large default (64 GiB of address space) */
 void arena_free(arena *a);              /* NULL is a no-op */
-void *arena_push(arena *a, size_t bytes); /* 64-byte-aligned, zeroed; never NULL (aborts when full) */
+/* 64-byte-aligned, zeroed; never NULL (aborts when full). */
+void *arena_push(arena *a, size_t bytes);
 void *arena_take(arena *a, size_t bytes); /* the same, contents undefined */
 char *arena_strdup(arena *a, const char *s);
 char *arena_strndup(arena *a, const char *s, size_t n);
 char *arena_printf(arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-size_t arena_mark(const arena *a);        /* bytes in use */
-void arena_reset(arena *a, size_t mark);  /* back to a mark; 0 = empty */
-size_t arena_peak(const arena *a);        /* most bytes ever in use */
+size_t arena_mark(const arena *a);       /* bytes in use */
+void arena_reset(arena *a, size_t mark); /* back to a mark; 0 = empty */
+size_t arena_peak(const arena *a);       /* most bytes ever in use */
 
 #define ARENA_ARRAY(a, type, n) ((type *)arena_take((a), (size_t)(n) * sizeof(type)))
 

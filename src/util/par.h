@@ -14,6 +14,6 @@ int par_threads(void);
 void par_for(int64_t n, void (*fn)(void *arg, int64_t i, int worker), void *arg);
 
 /* The same over ranges: cuts 0..n-1 into pieces of `grain` items. */
-void par_range(int64_t n, int64_t grain, void (*fn)(void *arg, int64_t begin, int64_t end, int worker),
-               void *arg);
+void par_range(int64_t n, int64_t grain,
+               void (*fn)(void *arg, int64_t begin, int64_t end, int worker), void *arg);
 #endif

@@ -3,7 +3,8 @@
 /* Unicode: the one door to utf8proc. */
 #include "util/mem.h"
 
-/* Byte offset of the first malformed UTF-8 sequence (overlong, surrogate, beyond U+10FFFF), or -1. */
+/* Byte offset of the first malformed UTF-8 sequence (overlong, surrogate, beyond U+10FFFF), or
+ * -1. */
 int64_t utf8_invalid_at(const char *s, size_t n);
 /* Next code point of well-formed text; *i moves past it. */
 int32_t utf8_next(const char *s, size_t n, size_t *i);
@@ -12,7 +13,15 @@ int64_t utf8_length(const char *s, size_t n); /* code points */
 /* Byte offset of code point number k (n when beyond): offsets in data sets count code points. */
 size_t utf8_offset(const char *s, size_t n, int64_t k);
 
-typedef enum char_class { CHAR_LETTER, CHAR_MARK, CHAR_NUMBER, CHAR_SPACE, CHAR_CONTROL, CHAR_PUNCT, CHAR_SYMBOL } char_class;
+typedef enum char_class {
+    CHAR_LETTER,
+    CHAR_MARK,
+    CHAR_NUMBER,
+    CHAR_SPACE,
+    CHAR_CONTROL,
+    CHAR_PUNCT,
+    CHAR_SYMBOL
+} char_class;
 char_class utf8_class(int32_t c); /* L*, M*, N*, Z*, C*, P*, S* */
 int32_t utf8_lower(int32_t c);    /* simple case mapping */
 bool utf8_is_upper(int32_t c);
