@@ -47,7 +47,8 @@ void embed_texts(retriever *m, const int32_t *ids, const span *texts, int64_t n,
         int64_t first = texts[i].begin, last = first;
         for (j = i; j < n && (j == i || texts[j].end - first <= BATCH_TOKENS); j++) {
             if (texts[j].begin != last) break;
-            s[j - i] = (span){texts[j].begin - first, texts[j].end - first};
+            int64_t end = texts[j].end - first;
+            s[j - i] = (span){texts[j].begin - first, end < EMBED_TEXT_MAX ? end : EMBED_TEXT_MAX};
             last = texts[j].end;
         }
         run(m, ids + first, s, j - i, kind, out + i * m->c.embedding_dim);

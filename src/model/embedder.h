@@ -6,7 +6,10 @@
 #include "data/corpus.h"
 #include "model/retriever.h"
 
-enum { EMBED_TITLE_MAX = 16 }; /* title tokens in front of a passage */
+enum {
+    EMBED_TITLE_MAX = 16,   /* title tokens in front of a passage */
+    EMBED_TEXT_MAX = 16384, /* tokens of a text that count: bounds memory, whatever is asked */
+};
 
 /* Tokens of passage i as the retriever reads them (title in front where the model wants it)
  * into ids, which has room for EMBED_TITLE_MAX + the passage; returns how many. */

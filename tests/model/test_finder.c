@@ -144,6 +144,23 @@ static void texts_may_lie_anywhere(void **state) {
     fixture_free(&x);
 }
 
+/* A question of a megabyte is a question still: its beginning counts. */
+static void what_is_beyond_the_longest_text_does_not_count(void **state) {
+    (void)state;
+    fixture x = fixture_new();
+    enum { N_IDS = EMBED_TEXT_MAX + 1000 };
+    int32_t *ids = xmalloc(N_IDS * sizeof *ids);
+    for (int i = 0; i < N_IDS; i++) ids[i] = 4 + i % 300;
+    const span at[] = {{0, N_IDS}, {N_IDS - 3, N_IDS}, {0, EMBED_TEXT_MAX}};
+    float v[3][DIM], end[DIM];
+    embed_texts(x.m, ids, at, 3, TEXT_QUESTION, &v[0][0]);
+    assert_memory_equal(v[0], v[2], sizeof v[0]);
+    embed_texts(x.m, ids + N_IDS - 3, &(span){0, 3}, 1, TEXT_QUESTION, end);
+    assert_memory_equal(v[1], end, sizeof end);
+    free(ids);
+    fixture_free(&x);
+}
+
 static void embedding_stops_when_asked(void **state) {
     (void)state;
     fixture x = fixture_new();
@@ -250,6 +267,7 @@ int main(void) {
         cmocka_unit_test(passages_are_embedded_with_their_titles),
         cmocka_unit_test(vectors_of_many_are_those_of_each),
         cmocka_unit_test(texts_may_lie_anywhere),
+        cmocka_unit_test(what_is_beyond_the_longest_text_does_not_count),
         cmocka_unit_test(embedding_stops_when_asked),
         cmocka_unit_test(the_best_mode_uses_vectors_where_there_are_any),
         cmocka_unit_test(a_set_is_searched_as_single_questions_are),
