@@ -1,7 +1,7 @@
 #ifndef RAGLAN_TESTS_MODEL_SMALL_H
 #define RAGLAN_TESTS_MODEL_SMALL_H
-/* Models small enough for a test, with parameters drawn at random all over: as they begin, a
- * good part of them is zero, and much of what could go wrong would not show. */
+/* Models small enough for a test, with parameters drawn at random all over, whatever they begin
+ * as: a good part of them is zero at first, and much of what could go wrong would not show. */
 #include <math.h>
 #include <string.h>
 #include "cmocka_all.h"
@@ -12,7 +12,10 @@ static inline void randomize(params *p, uint64_t seed, double size) {
     rng r = rng_new(seed);
     for (int64_t i = 0; i < params_tensors(p); i++) {
         tensor *t = params_at(p, i, NULL);
-        for (int64_t k = 0; k < t->rows * t->cols; k++) t->v[k] += (float)(size * rng_normal(&r));
+        for (int64_t k = 0; k < t->rows * t->cols; k++) {
+            bool is_gain = t->rows == 1 && t->v[k] == 1;
+            t->v[k] = (float)(is_gain + size * rng_normal(&r));
+        }
     }
     params_touch(p);
 }

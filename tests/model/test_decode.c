@@ -21,7 +21,7 @@ static fixture fixture_of(int64_t vocab) {
     f.m = small_generator(vocab);
     f.tr = small_traits(f.a, vocab);
     for (int64_t k = 0; k < f.m->c.dim; k++) /* some answers shall end of themselves */
-        f.m->embedding->v[f.tr.eos * f.m->c.dim + k] += 1.5f * f.m->norm_out_bias->v[k];
+        f.m->embedding->v[f.tr.eos * f.m->c.dim + k] += 1.0f * f.m->norm_out_bias->v[k];
     params_touch(f.m->p);
     for (int64_t i = 0; i < N_QUESTIONS; i++) f.q[i] = random_question(f.a, &r, vocab, i % 4);
     return f;
@@ -262,6 +262,34 @@ static void passages_share_the_credit(void **state) {
     clear(&f);
 }
 
+/* The span of one passage whose start and end score best, by its own tokens; probabilities of
+ * starts and ends are over all passages' tokens. */
+static void the_best_span_is_a_stretch_of_a_passage(void **state) {
+    (void)state;
+    fixture f = fixture_of(VOCAB);
+    decoded *d = generator_decode(f.m, f.a, &f.tr, f.q, N_QUESTIONS, &greedy);
+    for (int64_t i = 0; i < N_QUESTIONS; i++) {
+        int64_t tokens = 0, n_places = 0;
+        for (int64_t j = 0; j < f.q[i].n_passages; j++) {
+            const reader_passage *p = &f.q[i].passages[j];
+            tokens += p->n_ids + p->n_title;
+            for (int side = 0; side < 2; side++) {
+                const int32_t *ids = side ? p->title : p->ids;
+                int64_t n = side ? p->n_title : p->n_ids;
+                for (int64_t at = 0; at + d[i].n_span <= n; at++)
+                    n_places += !memcmp(ids + at, d[i].span_ids, (size_t)d[i].n_span * 4);
+            }
+        }
+        assert_int_equal(d[i].n_span > 0, tokens > 0);
+        if (tokens == 0) continue;
+        assert_true(n_places > 0);
+        assert_in_range(d[i].n_span, 1, f.m->c.limits.answer);
+        assert_true(d[i].span_log_prob <= 1e-9);
+        assert_true(d[i].span_log_prob >= -2 * log((double)tokens) - 20);
+    }
+    clear(&f);
+}
+
 typedef struct heard {
     int32_t ids[8];
     int64_t n;
@@ -329,6 +357,7 @@ int main(void) {
         cmocka_unit_test(sampled_tokens_come_as_often_as_they_are_probable),
         cmocka_unit_test(a_bias_decides_between_an_answer_and_none),
         cmocka_unit_test(passages_share_the_credit),
+        cmocka_unit_test(the_best_span_is_a_stretch_of_a_passage),
         cmocka_unit_test(tokens_are_told_as_they_are_chosen),
         cmocka_unit_test(answers_outlive_what_is_taken_from_the_arena_next),
         cmocka_unit_test(generator_configuration_survives_json),
