@@ -123,9 +123,11 @@ static void embed_prints_a_unit_vector_a_line(void **state) {
     }
     assert_float_equal(square, 1, 1e-5);
     json_decref(v);
-    raglan_ok("embed --as question lines --save_dir home | head -1 >q");
-    assert_int_equal(shell(RAGLAN_PROGRAM " embed lines --save_dir home | head -1 | cmp -s - q"),
-                     1);
+    raglan_ok("embed --as question lines --save_dir home");
+    *strchr(out, '\n') = 0;
+    v = out_json();
+    assert_int_equal(json_array_size(v), 16);
+    json_decref(v);
 }
 
 static void eval_has_the_fields_of_the_interface(void **state) {
