@@ -57,22 +57,14 @@ static void print_row(void *arg, const bench_row *r) {
 int cmd_bench(int argc, char **argv) {
     int64_t dim;
     int size;
+    /* clang-format off */
     opt table[] = {
-        {.name = "dim",
-         .kind = OPT_INT,
-         .to = &dim,
-         .standard = "256",
-         .min = 8,
-         .max = 4096,
-         .value = "D",
-         .help = "width of the models and products, a multiple of 8"},
-        {.name = "size",
-         .kind = OPT_CHOICE,
-         .to = &size,
-         .standard = "full",
-         .value = "full|quick|tiny",
-         .help = "full: minutes; quick: seconds, smaller indexes; tiny: a test that it runs"},
+        {"dim", OPT_INT, &dim, "256", 8, 4096, "D",
+         "width of the models and products, a multiple of 8", false},
+        {"size", OPT_CHOICE, &size, "full", 0, 0, "full|quick|tiny",
+         "full: minutes; quick: seconds, smaller indexes; tiny: a test that it runs", false},
     };
+    /* clang-format on */
     opts o = {.command = "bench",
               .arguments = "[kernels|train|embed|search|lexical|answer|all]",
               .about = "Measures this machine's peak (multiply-adds in f32, bf16 and int8, reading "

@@ -86,25 +86,16 @@ static status run(embedding *e, const char *path) {
 int cmd_embed(int argc, char **argv) {
     int as, format;
     const char *identifier = NULL;
+    /* clang-format off */
     opt table[] = {
-        {.name = "as",
-         .kind = OPT_CHOICE,
-         .to = &as,
-         .standard = "passage",
-         .value = "passage|question",
-         .help = "which side of the retriever"},
-        {.name = "format",
-         .kind = OPT_CHOICE,
-         .to = &format,
-         .standard = "json",
-         .value = "json|npy",
-         .help = "one JSON array a line, or one .npy file (f32)"},
-        {.name = "identifier",
-         .kind = OPT_TEXT,
-         .to = &identifier,
-         .value = "SHA1",
-         .help = "the retriever to use; default: the best on dev"},
+        {"as", OPT_CHOICE, &as, "passage", 0, 0, "passage|question",
+         "which side of the retriever", false},
+        {"format", OPT_CHOICE, &format, "json", 0, 0, "json|npy",
+         "one JSON array a line, or one .npy file (f32)", false},
+        {"identifier", OPT_TEXT, &identifier, NULL, 0, 0, "SHA1",
+         "the retriever to use; default: the best on dev", false},
     };
+    /* clang-format on */
     opts o = {.command = "embed",
               .arguments = "[FILE]",
               .about = "Turns texts into vectors: one text a line in, one vector a line out. "

@@ -56,19 +56,14 @@ static void print_counts(const char *what, const rag_counts *c) {
 
 int cmd_ingest(int argc, char **argv) {
     int format, split = -1;
+    /* clang-format off */
     opt table[] = {
-        {.name = "format",
-         .kind = OPT_CHOICE,
-         .to = &format,
-         .standard = "auto",
-         .value = format_choices,
-         .help = "format of the files; auto looks at names and content"},
-        {.name = "split",
-         .kind = OPT_CHOICE,
-         .to = &split,
-         .value = "train|dev|test",
-         .help = "where questions go; default: what the file says, else train"},
+        {"format", OPT_CHOICE, &format, "auto", 0, 0, format_choices,
+         "format of the files; auto looks at names and content", false},
+        {"split", OPT_CHOICE, &split, NULL, 0, 0, "train|dev|test",
+         "where questions go; default: what the file says, else train", false},
     };
+    /* clang-format on */
     opts o = {.command = "ingest",
               .arguments = "PATH...",
               .about = about_ingest,

@@ -25,27 +25,15 @@ int cmd_search(int argc, char **argv) {
     int64_t top_k;
     int mode;
     const char *identifier = NULL;
+    /* clang-format off */
     opt table[] = {
-        {.name = "top_k",
-         .kind = OPT_INT,
-         .to = &top_k,
-         .standard = "10",
-         .min = 1,
-         .max = 1e6,
-         .value = "K",
-         .help = "passages to show"},
-        {.name = "mode",
-         .kind = OPT_CHOICE,
-         .to = &mode,
-         .standard = "auto",
-         .value = MODE_CHOICES,
-         .help = "how to rank; auto is hybrid where there are vectors, else bm25"},
-        {.name = "identifier",
-         .kind = OPT_TEXT,
-         .to = &identifier,
-         .value = "SHA1",
-         .help = "the retriever to use; default: the best on dev"},
+        {"top_k", OPT_INT, &top_k, "10", 1, 1e6, "K", "passages to show", false},
+        {"mode", OPT_CHOICE, &mode, "auto", 0, 0, MODE_CHOICES,
+         "how to rank; auto is hybrid where there are vectors, else bm25", false},
+        {"identifier", OPT_TEXT, &identifier, NULL, 0, 0, "SHA1",
+         "the retriever to use; default: the best on dev", false},
     };
+    /* clang-format on */
     opts o = {.command = "search",
               .arguments = "QUESTION",
               .about = "Finds the passages nearest to a question.",
