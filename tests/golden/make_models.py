@@ -60,7 +60,7 @@ class Parameters(dict):
 
 
 def numbers(x):
-    return [float(f"{v:.6g}") for v in x.detach().reshape(-1).tolist()]
+    return [float(f"{v:.6g}") or 0 for v in x.detach().reshape(-1).tolist()]
 
 
 def record(name, p, make_loss, **inputs):
@@ -209,7 +209,7 @@ items = [
         {"title": [5, 7], "ids": [10, 9, 6, 4, 7], "at": [1, 3]},
         {"title": [11], "ids": [8, 3, 9, 6], "at": [2, 4]}]},
     {"ids": [11, 10, 6, 5, 9], "answer": [10, 7, 7, 8], "passages": [  # all is longer than the limits
-        {"title": [8, 9, 4], "ids": [5, 11, 10, 10, 6, 7, 7], "at": [5, 7]}]},
+        {"title": [8, 5, 4], "ids": [5, 11, 10, 10, 6, 7, 7], "at": [5, 7]}]},
     {"ids": [8, 9], "answer": [], "passages": []},
     {"ids": [6, 6], "answer": [], "passages": [{"title": [], "ids": [4, 11, 8], "at": [0, 0]}]},
 ]
@@ -218,7 +218,7 @@ items = [
 def generator_parameters(copies):
     p = Parameters()
     p.add("embedding", len(bits), DIM, decay=False)
-    p.add("feature", 72, DIM, decay=False)
+    p.add("feature", 216, DIM, decay=False)
     p.add("rank", 32, DIM, decay=False)
     for i in range(2):
         p.attend(f"encoder.{i}.attend", DIM, memory=False)
@@ -238,16 +238,17 @@ def generator_parameters(copies):
     return p
 
 
-def features(segment, ids, other):
-    """(segment, match, bits) of each token; match 2: there together with a neighbour."""
-    there = [fold[t] for t in other]
-    pairs = set(zip(there, there[1:]))
+def features(coverage, segment, ids, others):
+    """(coverage, segment, match, bits) of each token; match 2: there together with a neighbour."""
+    others = [[fold[t] for t in other] for other in others]
+    there = set(sum(others, []))
+    pairs = {pair for other in others for pair in zip(other, other[1:])}
     out = []
     for i, t in enumerate(ids):
         near = (i > 0 and (fold[ids[i - 1]], fold[t]) in pairs) or (
             i + 1 < len(ids) and (fold[t], fold[ids[i + 1]]) in pairs)
         match = 0 if fold[t] not in there else 2 if near else 1
-        out.append((segment * 3 + match) * 8 + bits[t])
+        out.append(((coverage * 3 + segment) * 3 + match) * 8 + bits[t])
     return out
 
 
@@ -255,7 +256,10 @@ def read_pair(p, question, passage, rank):
     """States of one (question, passage) pair, what may be copied, where answers begin and end."""
     q, title, text = question["ids"][:4], passage["title"][:2], passage["ids"][:5]
     ids = q + [EOS] + title + [EOS] + text
-    kinds = features(0, q, text) + [0 + bits[EOS]] + features(1, title, q) + [24 + bits[EOS]] + features(2, text, q)
+    held = sum(fold[t] in [fold[x] for x in q] for t in title)
+    cover = 0 if held == 0 else 1 if held < len(title) else 2
+    kinds = (features(cover, 0, q, [title, text]) + features(cover, 0, [EOS], []) + features(cover, 1, title, [q])
+             + features(cover, 1, [EOS], []) + features(cover, 2, text, [q]))
     x = p["embedding"][ids] + p["feature"][kinds] + p["rank"][rank]
     for i in range(2):
         x = attend(p, f"encoder.{i}.attend", x, None, 2, list(range(len(ids))))
