@@ -68,7 +68,7 @@ int cmd_train(int argc, char **argv) {
         {.help = "architecture (of a new model)"},
         {"dim", OPT_INT, &q.dim, NULL, 8, 16384, "N", "width (256)", false},
         {"num_blocks", OPT_INT, &q.num_blocks, NULL, 0, 256, "N",
-         "blocks of the encoder (retriever 2, generator 3)", false},
+         "blocks of the encoder (retriever 1, generator 3)", false},
         {"num_heads", OPT_INT, &q.num_heads, NULL, 1, 256, "N", "attention heads (4)", false},
         {"embedding_dim", OPT_INT, &q.embedding_dim, NULL, 4, 16384, "N",
          "width of a vector (256)", false},

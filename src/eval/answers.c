@@ -40,8 +40,6 @@ static void keep(const eval_input *in, arena *a, int64_t q, const decoded *d,
     out->f1 = s.f1;
 }
 
-static const decode_options greedy = {.n_beams = 1};
-
 /* Questions list[0..n) of the set at once. */
 static void answer_batch(const eval_input *in, const top_passages *top, const int64_t *list,
                          int64_t n, arena *scratch, answered_set *out) {
@@ -52,6 +50,7 @@ static void answer_batch(const eval_input *in, const top_passages *top, const in
         while (n_passages < top->k && passages[n_passages] >= 0) n_passages++;
         q[i] = reader_question_of(scratch, in->c, in->questions, list[i], passages, n_passages);
     }
+    decode_options greedy = {.n_beams = 1, .may_place = in->g->c.spans}; /* as `ask` answers */
     decoded *d = generator_decode(in->g, scratch, in->traits, q, n, &greedy);
     for (int64_t i = 0; i < n; i++)
         keep(in, out->a, list[i], &d[i], top->at + list[i] * top->k, &out->at[list[i]]);

@@ -174,7 +174,7 @@ static void extend(decoder *d, sequence *s, int32_t id, float p) {
         return;
     }
     s->ids[s->n++] = id;
-    if (d->o->on_token && d->n_seq == 1) d->o->on_token(d->o->arg, id);
+    if (d->o->on_token && d->n_seq == 1 && !d->o->may_place) d->o->on_token(d->o->arg, id);
 }
 
 /* Is s as long as an answer may be? Then EOS is all that can follow. */
@@ -371,6 +371,22 @@ static void place(decoder *d, graph *g, decoded *out) {
     }
 }
 
+/* The best span where the model gives it the greater probability: its scores are learned sooner than
+ * generation, and a generated "not in these documents" stands only where it is likelier than not. */
+static void choose_answer(const decode_options *o, decoded *out) {
+    bool is_empty = out->n == 0;
+    bool prefers_span =
+        is_empty ? out->empty_log_prob < log(0.5) : out->span_log_prob >= out->log_prob;
+    if (out->n_span > 0 && prefers_span) {
+        memcpy(out->ids, out->span_ids, (size_t)out->n_span * sizeof *out->ids);
+        out->n = out->n_span;
+        out->log_prob = out->span_log_prob;
+        out->is_cut = false;
+    }
+    if (o->on_token)
+        for (int64_t i = 0; i < out->n; i++) o->on_token(o->arg, out->ids[i]);
+}
+
 decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const reader_question *q,
                           int64_t n, const decode_options *o) {
     MUST(tr->vocab == m->c.vocab, "tokenizer of %ld pieces, generator of %ld", (long)tr->vocab,
@@ -398,6 +414,7 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
         out[i].log_prob = s->log_prob;
         out[i].empty_log_prob = d.empty[i];
         out[i].is_cut = s->is_cut;
+        if (o->may_place) choose_answer(o, &out[i]);
     }
     graph_free(g);
     return out;

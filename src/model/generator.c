@@ -12,15 +12,16 @@ generator_config generator_defaults(void) {
                               .n_decoder = 1,
                               .n_heads = 4,
                               .dropout = 0.1f,
+                              .spans = true,
                               .copy = true,
                               .limits = {.question = 40, .title = 16, .passage = 96, .answer = 32}};
 }
 
 json_t *generator_config_json(const generator_config *c) {
-    return json_pack("{s:I, s:I, s:i, s:i, s:i, s:f, s:b, s:I, s:I, s:I, s:I}", "vocab_size",
+    return json_pack("{s:I, s:I, s:i, s:i, s:i, s:f, s:b, s:b, s:I, s:I, s:I, s:I}", "vocab_size",
                      (json_int_t)c->vocab, "dim", (json_int_t)c->dim, "num_blocks", c->n_encoder,
                      "decoder_blocks", c->n_decoder, "num_heads", c->n_heads, "dropout",
-                     (double)c->dropout, "copy", c->copy, "question_tokens",
+                     (double)c->dropout, "spans", c->spans, "copy", c->copy, "question_tokens",
                      (json_int_t)c->limits.question, "title_tokens", (json_int_t)c->limits.title,
                      "passage_tokens", (json_int_t)c->limits.passage, "answer_tokens",
                      (json_int_t)c->limits.answer);
@@ -34,6 +35,7 @@ status generator_config_read(const json_t *j, generator_config *out) {
         .n_decoder = (int)json_int(j, "decoder_blocks", -1),
         .n_heads = (int)json_int(j, "num_heads", 0),
         .dropout = (float)json_num(j, "dropout", 0),
+        .spans = json_flag(j, "spans", false),
         .copy = json_flag(j, "copy", true),
         .limits = {json_int(j, "question_tokens", 0), json_int(j, "title_tokens", 0),
                    json_int(j, "passage_tokens", 0), json_int(j, "answer_tokens", 0)},

@@ -23,7 +23,8 @@ typedef struct generator_config {
     int64_t vocab, dim;
     int n_encoder, n_decoder, n_heads;
     float dropout;
-    bool copy; /* without it: vocabulary alone */
+    bool spans; /* answers are short stretches of the passages: the best span may be given as one */
+    bool copy;  /* without it: vocabulary alone */
     reader_limits limits;
 } generator_config;
 
@@ -61,6 +62,8 @@ typedef struct decode_options {
     float temperature;  /* 0: greedy */
     int sample_top_k;   /* 0: the 1,024 most probable */
     uint64_t seed;
+    bool
+        may_place; /* the best span is the answer where it is the more probable (decoded.span_ids) */
     float empty_bias; /* added to the logit of "not in these documents" at the first token */
     /* Called with each token of a single greedy or sampled answer as it is chosen; may be NULL. */
     void (*on_token)(void *arg, int32_t id);
@@ -75,7 +78,7 @@ typedef struct decoded {
     double *passage_share; /* [n_passages] who to credit: softmax of the start scores, summed over
                               each passage's rows; sums to 1 where there are rows */
     int64_t n_passages;
-    bool is_cut; /* the length cap ended it */
+    bool is_cut;          /* the length cap ended it */
     int32_t *span_ids;    /* [n_span] the best stretch of one passage by start and end scores */
     int64_t n_span;       /* 0: there are no passage rows */
     double span_log_prob; /* of its start and end, each among all rows of the question */

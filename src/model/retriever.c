@@ -11,7 +11,7 @@ retriever_config retriever_defaults(void) {
     return (retriever_config){.dim = 256,
                               .embedding_dim = 256,
                               .window = 80,
-                              .n_blocks = 2,
+                              .n_blocks = 1,
                               .n_heads = 4,
                               .bag = true,
                               .unit = true,

@@ -155,7 +155,8 @@ static status answer(rag *r, const char *question, const rag_ask_options *o, are
     TRY(find(r, question, o->mode, o->top_k > 0 ? o->top_k : ASK_PASSAGES, a, out->sources));
     reader_question q = {0};
     TRY(reader_input(r, a, question, out->sources, &q));
-    decode_options d = {.max_tokens = o->max_tokens,
+    decode_options d = {.may_place = r->g->c.spans && o->temperature <= 0 && o->beams <= 1,
+                        .max_tokens = o->max_tokens,
                         .n_beams = o->beams,
                         .temperature = (float)o->temperature,
                         .sample_top_k = o->sample_top_k,

@@ -284,7 +284,10 @@ static status run_generator(rag *r, const train_request *q, material *m, top_pas
                             top_passages dev_top, merge *run, generator_task_options *o) {
     generator_config c;
     TRY(generator_architecture(r, q, m, &c));
-    if (o->full_answers && !m->old_config) c.limits.answer = 64;
+    if (o->full_answers && !m->old_config) {
+        c.limits.answer = 64;
+        c.spans = false;
+    }
     run_defaults d = {.num_iters = q->published ? 100000 : 3000,
                       .warmup = q->published ? 200 : 100,
                       .steps_per_report = 10,

@@ -261,7 +261,8 @@ static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, ch
         qs[i] = reader_question_of(a, k->c, k->dev, q, k->dev_top.at + q * k->dev_top.k,
                                    count_top(k->dev_top, q, k->dev_top.k));
     }
-    decoded *d = generator_decode(k->m, a, k->tr, qs, n, &(decode_options){.n_beams = 1});
+    decoded *d = generator_decode(k->m, a, k->tr, qs, n,
+                                  &(decode_options){.n_beams = 1, .may_place = k->m->c.spans});
     for (int64_t i = 0; i < n; i++) {
         text[i] = text_of(k, a, d[i].ids, d[i].n);
         place[i] = text_of(k, a, d[i].span_ids, d[i].n_span);
