@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/opts.h"
 #include "rag/rag.h"
@@ -54,6 +55,9 @@ static void npy_header(int64_t n, int64_t dim) {
 }
 
 static status run(embedding *e, const char *path) {
+    if (e->npy && lseek(STDOUT_FILENO, 0, SEEK_CUR) < 0)
+        FAIL(ERR_ARG, "--format npy needs standard output to be a file, because the count of rows "
+                      "is written last: add `> vectors.npy`");
     TRY((status)rag_embedding_dim(e->r, &e->dim));
     e->rows = malloc((size_t)(BATCH * e->dim) * sizeof *e->rows);
     reader *r = NULL;
@@ -72,12 +76,12 @@ static status run(embedding *e, const char *path) {
     }
     if (!st) st = flush(e);
     for (int i = 0; i < e->n_texts; i++) free(e->text[i]);
-    if (!st && e->npy && fseek(stdout, 0, SEEK_SET) == 0)
-        npy_header(e->n, e->dim);
-    else if (!st && e->npy)
-        st = err_set(ERR_ARG, __FILE__, __LINE__,
-                     "--format npy needs standard output to be a file, because the count of rows "
-                     "is written last: add `> vectors.npy`");
+    if (!st && e->npy) {
+        if (fseek(stdout, 0, SEEK_SET) == 0)
+            npy_header(e->n, e->dim);
+        else
+            st = err_set(ERR_IO, __FILE__, __LINE__, "standard output cannot be rewound");
+    }
     buf_clear(&line);
     reader_close(r);
     return st;

@@ -105,7 +105,8 @@ static void print(const char *home, const json_t *j) {
     size_t i;
     json_t *c;
     json_array_foreach(json_object_get(j, "checkpoints"), i, c) {
-        char *dev = json_line(json_object_get(c, "dev"));
+        const json_t *figures = json_object_get(c, "dev");
+        char *dev = json_is_object(figures) ? json_line(figures) : xstrdup("not measured");
         printf("%-12s %.12s, step %" PRId64 "%s%s%s, dev %s\n", json_str(c, "type", ""),
                json_str(c, "identifier", ""), json_int(c, "step", 0),
                json_flag(c, "finished", false) ? "" : ", unfinished",

@@ -52,6 +52,11 @@ static void list(FILE *out) {
         if (commands[i].summary[0])
             fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fprintf(out,
+            "\nto begin:\n\n"
+            "  raglan sample tales             or documents of your own\n"
+            "  raglan ingest tales\n"
+            "  raglan index                    enough for raglan search WORDS\n"
+            "  raglan train all --minutes 10   enough for raglan ask, if there were questions\n"
             "\nraglan help COMMAND explains one; raglan --version says which raglan this is;\n"
             "raglan --target none|dataset|retriever|all is the published form (raglan help "
             "published)\n");

@@ -185,6 +185,17 @@ static int place_neighbours(void *arg, int64_t id, int reach, int64_t *ids) {
     return n;
 }
 
+/* What was added since the index was made is not found, and should not be missed in silence. */
+static status warn_behind(rag *r, const manifest *m) {
+    const places *p = &r->where;
+    store_counts n;
+    TRY(store_count(r->s, &n));
+    if (n.stale > 0 || (p->n > 0 && p->id[p->n - 1] > manifest_last_lexical(m)))
+        log_warn("%s holds documents that are not indexed yet: run `raglan index --save_dir %s`",
+                 r->home, r->home);
+    return OK;
+}
+
 status rag_need_index(rag *r) {
     if (r->index) return OK;
     char *folder = rag_path(r, "index");
@@ -206,14 +217,14 @@ status rag_need_index(rag *r) {
         bool current = has && m.n_vectors > 0 && vectors_key_equal(&key, &m.key);
         if (has && !current)
             log_warn("the index has no vectors of retriever %.12s: searching by BM25 alone; run "
-                     "`raglan index "
-                     "--save_dir %s`",
+                     "`raglan index --save_dir %s`",
                      key.model, r->home);
         st = search_open(folder, current ? &key : NULL, &r->index);
     }
+    if (!st) st = rag_load_places(r);
+    if (!st) st = warn_behind(r, &m);
     manifest_clear(&m);
     free(folder);
-    if (!st) st = rag_load_places(r);
     if (st) rag_forget_index(r);
     return st;
 }

@@ -125,8 +125,8 @@ static status go_on_unfinished(run *r, const checkpoint *c) {
 }
 
 static status go_on(run *r, const checkpoint *c, bool *done) {
+    TRY(check_hashes(c, r->t->hashes)); /* another tokenizer has another size, too */
     TRY(check_config(c, r->t->config));
-    TRY(check_hashes(c, r->t->hashes));
     TRY(checkpoint_load(r->o.home, c, r->t->p));
     memcpy(r->identifier, c->identifier, 41);
     if (!c->finished && c->has_state) return go_on_unfinished(r, c);

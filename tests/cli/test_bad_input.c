@@ -210,6 +210,19 @@ static void an_index_of_another_model_falls_back_to_words(void **state) {
     assert_says(out, "\"mode\": \"bm25\"");
 }
 
+static void models_of_another_tokenizer_name_the_way_on(void **state) {
+    (void)state;
+    fresh_copy();
+    raglan_ok("train tokenizer --new_model --vocab_size 300 --save_dir broken");
+    refused("was trained with tokenizer ", "search lighthouse --save_dir broken");
+    assert_says(err, "run `raglan train retriever --new_model --save_dir broken`");
+    refused("start afresh with --new_model", "train retriever --save_dir broken");
+    assert_says(err, "was trained with tokenizer ");
+    raglan_ok("train all --num_iters 1 --batch_size 4 --save_dir broken");
+    assert_says(err, "the retriever belongs to another tokenizer: training a new one");
+    raglan_ok("ask lighthouse --save_dir broken");
+}
+
 static void damaged_search_files_are_made_again(void **state) {
     (void)state;
     const char *const files[] = {"manifest.json", "lexical-*.seg", "vectors-*.seg"};
@@ -314,6 +327,7 @@ int main(void) {
         cmocka_unit_test(a_truncated_checkpoint_is_found),
         cmocka_unit_test(a_checkpoint_of_foreign_shapes_is_found),
         cmocka_unit_test(an_index_of_another_model_falls_back_to_words),
+        cmocka_unit_test(models_of_another_tokenizer_name_the_way_on),
         cmocka_unit_test(damaged_search_files_are_made_again),
         cmocka_unit_test(a_damaged_database_is_named),
         cmocka_unit_test(a_home_that_is_a_file_is_refused),

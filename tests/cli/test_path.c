@@ -123,6 +123,11 @@ static void embed_prints_a_unit_vector_a_line(void **state) {
     }
     assert_float_equal(square, 1, 1e-5);
     json_decref(v);
+    assert_int_equal(raglan("embed --format npy lines --save_dir home | wc -c"), 0);
+    assert_string_equal(out, "0\n");
+    assert_says(err, "--format npy needs standard output to be a file");
+    raglan_ok("embed --format npy lines --save_dir home >v.npy && wc -c <v.npy");
+    assert_int_equal(atoi(out), 128 + 3 * 16 * 4);
     raglan_ok("embed --as question lines --save_dir home");
     *strchr(out, '\n') = 0;
     v = out_json();
@@ -220,8 +225,10 @@ static void a_changed_file_replaces_its_document(void **state) {
     assert_int_equal(count(j, "documents", "unchanged"), 2);
     json_decref(j);
     assert_string_equal(found("changed", "barley"), ""); /* before it is indexed again, too */
+    assert_says(err, "changed holds documents that are not indexed yet: run `raglan index");
     raglan_ok("index --save_dir changed");
     assert_string_equal(found("changed", "turbines"), "Old Mill");
+    assert_string_equal(err, "");
     assert_string_equal(found("changed", "barley"), "");
 }
 
