@@ -5,6 +5,8 @@
  * whose p must be kept: in training it is made by a product and an activation apart. */
 #include "tensor/tensor_int.h"
 
+#include <string.h>
+
 typedef struct linear_record {
     record r;
     tensor *x, *w, *b;
@@ -31,6 +33,28 @@ static void add_slope(graph *g, int64_t n, activation act, const float *x, const
                       const float *dy, float *dx) {
     slope_job j = {g->be, act, x, y, dy, dx};
     par_range(n, PIECE, slope_piece, &j);
+}
+
+/* In place, a few KiB at a time: a second matrix of this width would cost more to write and
+ * read than the slope does to compute. */
+static void apply_slope_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    slope_job *j = arg;
+    float dp[1024];
+    const int64_t most = sizeof dp / sizeof *dp;
+    for (int64_t i = begin; i < end; i += most) {
+        int64_t n = end - i < most ? end - i : most;
+        memset(dp, 0, (size_t)n * sizeof *dp);
+        j->be->activate_back(n, j->act, j->x ? j->x + i : NULL, j->y + i, j->dx + i, dp);
+        memcpy(j->dx + i, dp, (size_t)n * sizeof *dp);
+    }
+}
+
+/* d, the gradient behind the activation, becomes the one before it. */
+static void apply_slope(graph *g, int64_t n, activation act, const float *x, const float *y,
+                        float *d) {
+    slope_job j = {.be = g->be, .act = act, .x = x, .y = y, .dx = d};
+    par_range(n, PIECE, apply_slope_piece, &j);
 }
 
 static void activate_piece(void *arg, int64_t begin, int64_t end, int worker) {
@@ -87,17 +111,11 @@ static void linear_back_w(graph *g, linear_record *l, const float *dp, int64_t w
 static void linear_back(graph *g, record *r) {
     linear_record *l = (linear_record *)r;
     tensor *y = r->y;
-    int64_t n = y->rows * y->cols;
     float *dp = y->d;
-    if (l->act != ACT_NONE) {
-        dp = graph_take(g, n);
-        vec_zero(n, dp);
-        add_slope(g, n, l->act, l->p, y->v, y->d, dp);
-    }
+    if (l->act != ACT_NONE) apply_slope(g, y->rows * y->cols, l->act, l->p, y->v, dp);
     linear_back_x(g, l, dp, y->cols);
     linear_back_w(g, l, dp, y->cols);
     if (graph_wants(g, l->b)) vec_add_columns(g->be, y->rows, y->cols, dp, graph_grad(g, l->b));
-    if (dp != y->d) graph_give(g, dp, n);
 }
 
 static tensor *linear(graph *g, tensor *x, tensor *w, bool w_t, tensor *b, activation act) {
