@@ -8,7 +8,7 @@
  *         int mode;
  *         opt table[] = {
  *             {"top_k", OPT_INT, &top_k, "10", 1, 1000, "K", "passages to show"},
- *             {"mode", OPT_CHOICE, &mode, "hybrid", 0, 0, "bm25|dense|hybrid|rerank", "how to rank"},
+ *             {"mode", OPT_CHOICE, &mode, "hybrid", 0, 0, "bm25|dense|hybrid", "how to rank"},
  *         };
  *         opts o = {.command = "search", .arguments = "QUESTION", .min_args = 1, .max_args = 1,
  *                   .about = "Finds the passages nearest to a question.",
@@ -43,7 +43,7 @@ typedef struct opt {
     const char *name; /* as published, with '_'; NULL: a heading in the help, its text in `help` */
     opt_kind kind;
     void *to;
-    const char *standard; /* the default, as one would type it; NULL: *to stays as it is (a flag: false) */
+    const char *standard; /* the default, as typed; NULL: *to stays as it is (a flag: false) */
     double min, max;      /* of a number; min == max: no limits; max INFINITY: no upper limit */
     const char *value;    /* the value's name in the help: "N", "DIR", "a|b|c" */
     const char *help;     /* half a sentence, without a full stop */

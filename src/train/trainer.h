@@ -11,9 +11,9 @@
 
 typedef struct step_result {
     double loss;
-    int64_t tokens;    /* tokens that went through the model */
-    bool skipped;      /* nothing to learn from (published loss: a question without a positive) */
-    struct run *run;   /* the loop's, for train_pulse; NULL outside of a loop */
+    int64_t tokens;  /* tokens that went through the model */
+    bool skipped;    /* nothing to learn from (published loss: a question without a positive) */
+    struct run *run; /* the loop's, for train_pulse; NULL outside of a loop */
 } step_result;
 
 /* A step made of parts calls this after each; share: of the step that is done, out's loss and
@@ -22,25 +22,27 @@ typedef struct step_result {
 status train_pulse(step_result *out, double share);
 
 typedef struct dev_result {
-    double score;      /* higher is better; chooses the best checkpoint */
-    json_t *figures;   /* {"mrr@10": .., "success@5": ..}; owned by the trainer afterwards */
-    json_t *baseline;  /* {"mrr@10": ..} of BM25, a line in the charts; may be NULL */
+    double score;     /* higher is better; chooses the best checkpoint */
+    json_t *figures;  /* {"mrr@10": .., "success@5": ..}; owned by the trainer afterwards */
+    json_t *baseline; /* {"mrr@10": ..} of BM25, a line in the charts; may be NULL */
 } dev_result;
 
 typedef struct trainee {
-    const char *type;         /* "retriever", "generator" */
+    const char *type; /* "retriever", "generator" */
     void *self;
     params *p;
-    json_t *config;           /* architecture: must match the checkpoint's, else both values are shown */
-    json_t *hashes;           /* {"tokenizer": .., "data": .., ...} into the metadata */
+    json_t *config; /* architecture: must match the checkpoint's, else both values are shown */
+    json_t *hashes; /* {"tokenizer": .., "data": .., ...} into the metadata */
     /* Adds gradients of one step's loss to the parameters (they are zero on entry). With
      * --minutes it is also called ahead of time, for steps all over the run, to measure their
      * cost; those gradients are thrown away. ERR_STOPPED (a long step may look at
      * stop_requested) drops the step: it is taken anew after the restart. */
     status (*step)(void *self, int64_t step, int64_t total, rng *r, step_result *out);
-    /* NULL: no dev figures. final: the run's last, and no clock is running out. May return ERR_STOPPED. */
+    /* NULL: no dev figures. final: the run's last, and no clock is running out. May return
+     * ERR_STOPPED. */
     status (*evaluate)(void *self, bool final, dev_result *out);
-    /* Visualisation: one example (question, passages or answers) as text lines and as JSON for the report. */
+    /* Visualisation: one example (question, passages or answers) as text lines and as JSON for
+     * the report. */
     status (*show)(void *self, int64_t step, buf *text, json_t **example);
     /* Whatever else must survive a restart beyond step and rng (may be NULL). */
     json_t *(*save)(void *self);
@@ -49,28 +51,30 @@ typedef struct trainee {
 
 typedef struct train_options {
     const char *home;
-    const char *identifier;        /* go on from this one; NULL: newest */
-    bool new_model;                /* ignore what is there */
-    int64_t num_iters;             /* total of this run */
-    bool num_iters_given;          /* on the command line: after a finished run, this many more */
-    double minutes;                /* > 0: fit num_iters to the measured rate; stated as the command that repeats it */
+    const char *identifier; /* go on from this one; NULL: newest */
+    bool new_model;         /* ignore what is there */
+    int64_t num_iters;      /* total of this run */
+    bool num_iters_given;   /* on the command line: after a finished run, this many more */
+    double minutes; /* > 0: fit num_iters to the measured rate; the repeating command is said */
     int64_t steps_per_report, steps_per_eval;
-    double save_every_s;           /* 60 */
-    int64_t patience;              /* stop after so many evaluations without a better dev score; 0: never */
+    double save_every_s; /* 60 */
+    int64_t patience;    /* stop after so many evaluations without a better dev score; 0: never */
     bool visualisation;
     uint64_t seed;
-    schedule lr;                   /* total is filled in by the trainer */
+    schedule lr; /* total is filled in by the trainer */
     adamw optimizer;
-    const char *command;           /* as it was typed, for the one that repeats it: --minutes becomes --num_iters, "train all" this type */
-    json_t *run;                   /* every setting of the caller, kept in the metadata; borrowed, may be NULL */
+    /* As it was typed, for the one that repeats it: --minutes becomes --num_iters, "train all" this
+     * type. */
+    const char *command;
+    json_t *run; /* every setting of the caller, kept in the metadata; borrowed, may be NULL */
 } train_options;
 
 /* What the checkpoint that a training run would go on from (identifier; NULL: the newest) was
  * made with, so that options not given can be taken from it: its "config" (architecture) and
  * "run" (the other settings; num_iters and steps_per_eval as they came to be). Both NULL and OK
  * when there is none. Caller json_decref's. *finished: the next run is fine-tuning. */
-status train_peek(const char *home, const char *type, const char *identifier, json_t **config, json_t **run,
-                  bool *finished);
+status train_peek(const char *home, const char *type, const char *identifier, json_t **config,
+                  json_t **run, bool *finished);
 
 /* Runs to the end, to a stop (ERR_STOPPED, state saved) or to a failure.
  *
