@@ -292,7 +292,7 @@ static status run_generator(rag *r, const train_request *q, material *m, top_pas
                       .warmup = q->published ? 200 : 100,
                       .steps_per_report = 10,
                       .steps_per_eval = q->published ? 1000 : 500,
-                      .lr = q->published ? 3e-4 : 1e-3,
+                      .lr = q->published ? 3e-4 : 1.5e-3,
                       .weight_decay = q->published ? 1e-5 : 0.01,
                       .beta2 = q->published ? 0.999 : 0.98,
                       .flat = q->published ? 1 : 0.1};
@@ -399,7 +399,7 @@ static status train_part(rag *r, const char *type, const train_request *q, doubl
 
 /* Shares of the time that is left: the retriever's, then the generator's (the rest is the index).
  */
-static const double retriever_share = 0.35, generator_share = 0.95;
+static const double retriever_share = 0.25, generator_share = 0.95;
 
 status rag_train_all(rag *r, const train_request *q) {
     train_request all = *q;

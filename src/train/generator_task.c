@@ -11,13 +11,14 @@
 
 generator_task_options generator_task_defaults(void) {
     return (generator_task_options){.batch_size = 16,
-                                    .n_passages = 5,
+                                    .n_passages = 4,
                                     .early_passages = 2,
                                     .early_share = 0.5f,
                                     .gold_last = 0.7f,
-                                    .cloze_first = 0.8f,
-                                    .cloze_last = 0.2f,
+                                    .cloze_first = 0.6f,
+                                    .cloze_last = 0.3f,
                                     .empty_share = 0.05f,
+                                    .word_dropout = 0.15f,
                                     .place_weight = 0.5f,
                                     .dev_questions = 200};
 }
@@ -181,6 +182,18 @@ static int64_t choose_passages(generator_task *k, int64_t q, int64_t n, bool sam
     return n_out;
 }
 
+/* A question without some of its tokens, chosen by chance: what is asked must be understood from the
+ * others, as in a wording never seen. */
+static void drop_words(generator_task *k, reader_question *q, rng *r) {
+    int32_t *ids = ARENA_ARRAY(k->inputs, int32_t, q->n_ids + 1);
+    int64_t n = 0;
+    for (int64_t i = 0; i < q->n_ids; i++)
+        if (rng_uniform(r) >= k->o.word_dropout) ids[n++] = q->ids[i];
+    if (n == 0) return;
+    q->ids = ids;
+    q->n_ids = n;
+}
+
 /* Labelled question number i of the run: its passages and its target, in the arena of inputs. */
 static reader_question labelled_question(generator_task *k, int64_t i, float done, rng *r) {
     bool is_early = done < k->o.early_share;
@@ -189,6 +202,7 @@ static reader_question labelled_question(generator_task *k, int64_t i, float don
     int64_t n = choose_passages(k, q, most, is_early, 1 + (k->o.gold_last - 1) * done, r, passages);
     reader_question rq = reader_question_of(k->inputs, k->c, k->train, q, passages, n);
     set_target(k, q, passages, &rq, (reader_passage *)rq.passages);
+    if (k->o.word_dropout > 0) drop_words(k, &rq, r);
     return rq;
 }
 

@@ -20,6 +20,7 @@ typedef struct generator_task_options {
     float gold_last; /* share of missed questions that still get a gold passage at the end */
     float cloze_first, cloze_last; /* share of cloze questions (train/cloze.h) at the beginning, and
                                       from half of the run on */
+    float word_dropout;            /* share of a labelled question's tokens left out in a step */
     float empty_share;
     float place_weight;    /* of the start and end losses */
     bool full_answers;     /* learn the sentence instead of the short answer, as published */
