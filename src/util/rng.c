@@ -8,21 +8,13 @@
 
 __extension__ typedef unsigned __int128 u128;
 
-#define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 / golden ratio: the step of splitmix64 */
-
-static uint64_t mix(uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 static uint64_t rotl(uint64_t x, int k) {
     return (x << k) | (x >> (64 - k));
 }
 
 rng rng_new(uint64_t seed) {
     rng r;
-    for (int i = 0; i < 4; i++) r.s[i] = mix(seed += GOLDEN);
+    for (int i = 0; i < 4; i++) r.s[i] = rng_mix(seed += RNG_GOLDEN);
     return r;
 }
 
@@ -68,8 +60,4 @@ void rng_shuffle(rng *r, int64_t *items, int64_t n) {
         items[i] = items[j];
         items[j] = kept;
     }
-}
-
-uint64_t rng_hash(uint64_t seed, uint64_t i) {
-    return mix(mix(seed + GOLDEN) + (i + 1) * GOLDEN);
 }
