@@ -53,7 +53,7 @@ int cmd_ask(int argc, char **argv) {
     double temperature;
     /* clang-format off */
     opt table[] = {
-        {"top_k", OPT_INT, &top_k, "8", 1, 1000, "K", "passages to read", false},
+        {"top_k", OPT_INT, &top_k, "4", 1, 1000, "K", "passages to read", false},
         {"mode", OPT_CHOICE, &mode, "auto", 0, 0, MODE_CHOICES,
          "how to find them; auto is hybrid where there are vectors, else bm25", false},
         {"beams", OPT_INT, &beams, "1", 1, 64, "N", "beams; 1: greedy", false},

@@ -343,7 +343,7 @@ int cmd_eval(int argc, char **argv) {
         {"limit", OPT_INT, &eo.limit, "0", 0, 1e12, "N", "the first N questions; 0: all", false},
         {"mode", OPT_CHOICE, &eo.mode, "auto", 0, 0, MODE_CHOICES,
          "how passages are found for answers and for --run; auto is hybrid where there are vectors, else bm25", false},
-        {"top_k", OPT_INT, &eo.top_k, "8", 1, 1000, "K", "passages the generator reads", false},
+        {"top_k", OPT_INT, &eo.top_k, "4", 1, 1000, "K", "passages the generator reads", false},
         {"retriever_identifier", OPT_TEXT, &retriever_id, NULL, 0, 0, "SHA1",
          "retriever to use; default: the best on dev", false},
         {"identifier", OPT_TEXT, &generator_id, NULL, 0, 0, "SHA1",

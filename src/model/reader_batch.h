@@ -21,6 +21,8 @@ typedef struct token_traits {
 enum { TRAIT_DIGIT = 1, TRAIT_CAPITAL = 2, TRAIT_WORD_START = 4, TRAIT_COUNT = 8 };
 
 enum {
+    READER_PASSAGES =
+        4, /* passages that a reader is trained on, and answers from, unless told otherwise */
     READER_MAX_RANK = 32,
     READER_SEGMENTS = 3,
     READER_MATCHES = 3,

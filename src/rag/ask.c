@@ -7,8 +7,6 @@
 #include "util/log.h"
 #include "util/unicode.h"
 
-enum { ASK_PASSAGES = 8 };
-
 /* ---- search ---- */
 
 static status mode_of(rag *r, rag_mode mode, search_mode *out) {
@@ -152,7 +150,7 @@ static status answer(rag *r, const char *question, const rag_ask_options *o, are
     stream s = {.r = r, .o = o, .start = now_s()};
     TRY(rag_need_generator(r));
     out->sources = arena_push(a, sizeof *out->sources);
-    TRY(find(r, question, o->mode, o->top_k > 0 ? o->top_k : ASK_PASSAGES, a, out->sources));
+    TRY(find(r, question, o->mode, o->top_k > 0 ? o->top_k : READER_PASSAGES, a, out->sources));
     reader_question q = {0};
     TRY(reader_input(r, a, question, out->sources, &q));
     decode_options d = {.may_place = r->g->c.spans && o->temperature <= 0 && o->beams <= 1,

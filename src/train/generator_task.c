@@ -11,7 +11,7 @@
 
 generator_task_options generator_task_defaults(void) {
     return (generator_task_options){.batch_size = 16,
-                                    .n_passages = 4,
+                                    .n_passages = READER_PASSAGES,
                                     .early_passages = 2,
                                     .early_share = 0.5f,
                                     .gold_last = 0.7f,
@@ -273,7 +273,7 @@ static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, ch
     for (int64_t i = 0; i < n; i++) {
         int64_t q = k->dev_order[first + i];
         qs[i] = reader_question_of(a, k->c, k->dev, q, k->dev_top.at + q * k->dev_top.k,
-                                   count_top(k->dev_top, q, k->dev_top.k));
+                                   count_top(k->dev_top, q, k->o.n_passages));
     }
     decoded *d = generator_decode(k->m, a, k->tr, qs, n,
                                   &(decode_options){.n_beams = 1, .may_place = k->m->c.spans});
