@@ -399,7 +399,7 @@ static status train_part(rag *r, const char *type, const train_request *q, doubl
 
 /* Shares of the time that is left: the retriever's, then the generator's (the rest is the index).
  */
-static const double retriever_share = 0.25, generator_share = 0.95;
+static const double retriever_share = 0.3, generator_share = 0.95;
 
 status rag_train_all(rag *r, const train_request *q) {
     train_request all = *q;
