@@ -12,7 +12,8 @@
  *   output   gate * softmax(vocabulary, tied) + (1 - gate) * copy attention over passage rows
  *   places   start and end scores of each row: an auxiliary loss that teaches the encoder where
  *            answers lie (marginal over places, Clark & Gardner 2018); the start scores also say
- *            which passage an answer is credited to
+ *            which passage an answer is credited to, and the best start and end in one passage
+ *            are given as a short answer where they are the more probable (may_place)
  *
  * An answer that is not in the passages is the empty string: EOS first. */
 #include "model/reader_batch.h"
