@@ -103,7 +103,8 @@ typedef struct rag_ask_options {
     int64_t max_tokens; /* 0: the model's own limit */
     uint64_t seed;
     void (*on_text)(void *arg, const char *text,
-                    size_t n); /* pieces of the answer as they are chosen */
+                    size_t n); /* the answer piece by piece: as tokens are chosen when
+                                       sampling or in sentences, once it is settled else */
     void *arg;
 } rag_ask_options;
 typedef struct rag_answer {
