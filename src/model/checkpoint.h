@@ -42,7 +42,7 @@ status checkpoint_find(const char *home, const char *type, const char *identifie
 void checkpoint_clear(checkpoint *c);
 
 /* Loads and verifies: the file's sha1 must be its name (ERR_FORMAT: damaged, which file, how to go
- * on). */
+ * on; ERR_BUSY: a training run beside us has replaced it, so find again). */
 status checkpoint_load(const char *home, const checkpoint *c, params *p);
 /* Reads and hashes, loads nothing. */
 status checkpoint_verify(const char *home, const checkpoint *c);

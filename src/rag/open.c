@@ -101,33 +101,46 @@ static status find_model(rag *r, const char *type, const char *identifier, check
     return check_tokenizer(r, out);
 }
 
-status rag_need_retriever(rag *r, bool *has) {
-    if (!r->sought_retriever) {
-        bool found = false;
-        checkpoint c = {0};
-        retriever_config config;
-        status st = find_model(r, "retriever", r->o.retriever, &c, &found);
-        if (!st && found) st = retriever_config_read(json_object_get(c.meta, "config"), &config);
-        if (!st && found) {
-            r->m = retriever_new(&config, NULL, 0, false);
-            st = r->m ? checkpoint_load(r->home, &c, r->m->p) : ERR_MEM;
-        }
-        if (st) {
-            retriever_free(r->m);
-            r->m = NULL;
-            checkpoint_clear(&c);
-            return st;
-        }
-        r->m_checkpoint = c;
-        r->sought_retriever = true;
-        r->has_retriever = found;
+/* A training run beside us may remove a checkpoint between its being found and its being read:
+ * then there is a newer one, and that is taken. */
+static status retry_while_replaced(status (*load)(rag *r), rag *r) {
+    status st = load(r);
+    for (int i = 0; st == ERR_BUSY && i < 100; i++) {
+        err_clear();
+        st = load(r);
     }
+    return st;
+}
+
+static status load_retriever(rag *r) {
+    bool found = false;
+    checkpoint c = {0};
+    retriever_config config;
+    status st = find_model(r, "retriever", r->o.retriever, &c, &found);
+    if (!st && found) st = retriever_config_read(json_object_get(c.meta, "config"), &config);
+    if (!st && found) {
+        r->m = retriever_new(&config, NULL, 0, false);
+        st = r->m ? checkpoint_load(r->home, &c, r->m->p) : ERR_MEM;
+    }
+    if (st) {
+        retriever_free(r->m);
+        r->m = NULL;
+        checkpoint_clear(&c);
+        return st;
+    }
+    r->m_checkpoint = c;
+    r->sought_retriever = true;
+    r->has_retriever = found;
+    return OK;
+}
+
+status rag_need_retriever(rag *r, bool *has) {
+    if (!r->sought_retriever) TRY(retry_while_replaced(load_retriever, r));
     if (has) *has = r->has_retriever;
     return OK;
 }
 
-status rag_need_generator(rag *r) {
-    if (r->g) return OK;
+static status load_generator(rag *r) {
     bool found = false;
     checkpoint c = {0};
     generator_config config;
@@ -149,6 +162,10 @@ status rag_need_generator(rag *r) {
     }
     r->g_checkpoint = c;
     return OK;
+}
+
+status rag_need_generator(rag *r) {
+    return r->g ? OK : retry_while_replaced(load_generator, r);
 }
 
 /* ---- the index ---- */
