@@ -23,17 +23,18 @@ static const char format_choices[] = "auto"
 #define FORMAT(name, about) "\n  " #name ": " about
 static const char about_ingest[] =
     "Adds documents and questions from files and folders (\"-\": standard input); .gz is welcome. "
-    "Reading again is cheap and safe: what is unchanged stays, what changed is replaced. A file "
-    "that cannot be read is skipped and reported.\n\n  Formats:"
+    "Reading again is cheap and safe: what is unchanged stays, what changed is replaced, what a "
+    "file no longer holds is removed. A file that cannot be read is skipped and reported.\n\n  "
+    "Formats:"
 #include "data/formats.def"
     ;
 #undef FORMAT
 #undef FOLDER_FORMAT
 
 static json_t *counts_json(const rag_counts *c) {
-    return json_pack("{s:I, s:I, s:I, s:I}", "added", (json_int_t)c->added, "unchanged",
-                     (json_int_t)c->unchanged, "replaced", (json_int_t)c->replaced, "skipped",
-                     (json_int_t)c->skipped);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "added", (json_int_t)c->added, "unchanged",
+                     (json_int_t)c->unchanged, "replaced", (json_int_t)c->replaced, "removed",
+                     (json_int_t)c->removed, "skipped", (json_int_t)c->skipped);
 }
 
 static void print_json(const rag_ingest_report *r) {
@@ -50,8 +51,9 @@ static void print_json(const rag_ingest_report *r) {
 }
 
 static void print_counts(const char *what, const rag_counts *c) {
-    printf("%-10s %8ld added %8ld unchanged %8ld replaced %8ld skipped\n", what, (long)c->added,
-           (long)c->unchanged, (long)c->replaced, (long)c->skipped);
+    printf("%-10s %8ld added %8ld unchanged %8ld replaced %8ld removed %8ld skipped\n", what,
+           (long)c->added, (long)c->unchanged, (long)c->replaced, (long)c->removed,
+           (long)c->skipped);
 }
 
 int cmd_ingest(int argc, char **argv) {
@@ -79,7 +81,7 @@ int cmd_ingest(int argc, char **argv) {
     rag_ingest_report report = {0};
     st = rag_ingest(r, (const char *const *)o.args, o.n_args, formats[format],
                     split < 0 ? NULL : store_split_name((store_split)split), &report);
-    if (!st || st == RAG_ERR_STOPPED) {
+    if (!st || st == RAG_ERR_STOPPED || st == RAG_ERR_ARG) { /* what was read is kept */
         if (o.json)
             print_json(&report);
         else {

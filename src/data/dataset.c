@@ -436,7 +436,7 @@ static status give_full_answer(void *arg, const dataset_qa *q) {
     if (!found || strcmp(known.full_answer, q->full_answer) == 0) return OK;
     known.full_answer = q->full_answer;
     g->n++;
-    return store_put_question(g->s, &known, &change);
+    return store_put_question(g->s, &known, &change, NULL);
 }
 
 static status give_file(void *arg, const char *path) {

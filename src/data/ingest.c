@@ -28,14 +28,11 @@ ingest_report *ingest_counts_of(ingest_file *f) {
 }
 
 /* A file whose every record is bad is named some times, not in each. */
-void ingest_skip_record(ingest_file *f, const char *fmt, ...) {
+static void say(ingest_file *f, const char *fmt, va_list ap) {
     ingest *in = f->in;
     uint64_t file = hash64(f->path, strlen(f->path));
     buf reason = {0};
-    va_list ap;
-    va_start(ap, fmt);
     buf_vprintf(&reason, fmt, ap);
-    va_end(ap);
     in->skips_of_file = file == in->skipped_file ? in->skips_of_file + 1 : 1;
     in->skipped_file = file;
     if (in->skips_of_file <= MOST_SKIPS_OF_FILE && in->out->n_skips < MOST_SKIPS) {
@@ -49,14 +46,35 @@ void ingest_skip_record(ingest_file *f, const char *fmt, ...) {
     buf_clear(&reason);
 }
 
+void ingest_skip_record(ingest_file *f, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    say(f, fmt, ap);
+    va_end(ap);
+    f->in->n_unread++;
+}
+
+void ingest_remark(ingest_file *f, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    say(f, fmt, ap);
+    va_end(ap);
+}
+
 /* ---- transactions ---- */
 
 static status commit(ingest *in) {
     if (!in->open) return OK;
     in->open = false;
-    in->in_transaction = 0;
-    in->committed_s = now_s();
+    in->in_transaction = in->in_file = 0;
+    in->committed_s = in->file_s = now_s();
     return in->failed = store_commit(in->s);
+}
+
+status ingest_commit_when_due(ingest *in, bool in_file) {
+    int64_t n = in_file ? in->in_file : in->in_transaction;
+    double since = in_file ? in->file_s : in->committed_s;
+    return n >= COMMIT_RECORDS || now_s() - since > COMMIT_S ? commit(in) : OK;
 }
 
 static status begin(ingest *in) {
@@ -71,8 +89,9 @@ static status count_record(ingest *in, ingest_counts *c, store_change change) {
     if (change == STORE_UNCHANGED) c->unchanged++;
     if (change == STORE_REPLACED) c->replaced++;
     progress_update(&in->bar, ++in->n_records);
-    if (++in->in_transaction >= COMMIT_RECORDS || now_s() - in->committed_s > COMMIT_S)
-        TRY(commit(in));
+    in->in_transaction++;
+    in->in_file++;
+    TRY(ingest_commit_when_due(in, true));
     if (stop_requested()) {
         TRY(commit(in));
         FAIL(ERR_STOPPED, "stopped while reading; what was read is kept, the same command goes on");
@@ -154,10 +173,11 @@ static status put_document_again(ingest_file *f, const store_document *d, bool *
     *done = false;
     in->failed = store_find_document(in->s, d->id, scratch(in), &old, done);
     if (in->failed || !*done) return in->failed;
+    store_keys_add(&in->documents, old.key);
     if (old.text_bytes == d->text_bytes && memcmp(old.text, d->text, d->text_bytes) == 0)
         return count_record(in, &in->out->documents, STORE_UNCHANGED);
     in->out->documents.skipped++;
-    ingest_skip_record(f, "id %s stands twice, with different texts; the first one is kept", d->id);
+    ingest_remark(f, "id %s stands twice, with different texts; the first one is kept", d->id);
     return OK;
 }
 
@@ -188,16 +208,11 @@ status ingest_document_of(ingest_file *f, const char *path, const store_document
         TRY(put_document_again(f, d, &done));
         if (done) return OK;
     }
-    status st = store_put_document(in->s, &full, &change, NULL);
-    return st ? refused(f, st, c) : count_record(in, c, change);
-}
-
-status ingest_forget(ingest_file *f, const char *uri, bool *found) {
-    store_removed gone;
-    TRY(begin(f->in));
-    TRY(f->in->failed = store_remove(f->in->s, uri, &gone));
-    *found = gone.documents > 0;
-    return OK;
+    int64_t key;
+    status st = store_put_document(in->s, &full, &change, &key);
+    if (st) return refused(f, st, c);
+    store_keys_add(&in->documents, key);
+    return count_record(in, c, change);
 }
 
 /* ---- questions ---- */
@@ -257,10 +272,10 @@ static status meet_again(ingest_file *f, store_question *q, bool met, const stor
         return OK;
     }
     c->skipped++;
-    ingest_skip_record(f, "question %s stands twice, %s; the first one is kept", q->id,
-                       !same_text    ? "with different texts"
-                       : !same_split ? "in different splits"
-                                     : "with different answers or documents");
+    ingest_remark(f, "question %s stands twice, %s; the first one is kept", q->id,
+                  !same_text    ? "with different texts"
+                  : !same_split ? "in different splits"
+                                : "with different answers or documents");
     return OK;
 }
 
@@ -273,12 +288,15 @@ static status put_question(ingest_file *f, store_question *q) {
     status st = in->failed = store_find_question(in->s, q->id, scratch(in), &old, &found);
     if (!st && found && !q->full_answer && strcmp(old.question, q->question) == 0)
         q->full_answer = old.full_answer; /* a sentence that was made later is kept */
+    if (!st && found) store_keys_add(&in->questions, old.key);
     if (!st && found) st = meet_again(f, q, met, &old, answers, documents, &done);
     if (!st && !done) {
         if (json_array_size(answers)) q->answers = answer_list = json_line(answers);
         if (json_array_size(documents)) q->documents = document_list = json_line(documents);
         store_change change;
-        st = store_put_question(in->s, q, &change);
+        int64_t key;
+        st = store_put_question(in->s, q, &change, &key);
+        if (!st) store_keys_add(&in->questions, key);
         st = st ? refused(f, st, &in->out->questions)
                 : count_record(in, &in->out->questions, change);
     }
@@ -307,7 +325,51 @@ status ingest_question(ingest_file *f, const store_question *q) {
     return put_question(f, &full);
 }
 
+/* ---- what a file no longer holds ---- */
+
+status ingest_forget_rest(ingest_file *f, bool whole) {
+    ingest *in = f->in;
+    store_removed gone;
+    if (strcmp(f->path, "-") == 0) return OK; /* another one each time */
+    TRY(begin(in));
+    TRY(in->failed =
+            store_remove_rest(in->s, f->path, &in->documents, &in->questions, !whole, &gone));
+    long long n = (long long)(gone.documents + gone.questions);
+    if (whole) {
+        in->out->documents.removed += gone.documents;
+        in->out->questions.removed += gone.questions;
+    } else if (n) {
+        ingest_remark(f,
+                      "%lld records that it held before are kept, for not all of it could be read; "
+                      "mend it and read it again, or take them away: raglan remove %s",
+                      n, f->path);
+    }
+    return OK;
+}
+
 /* ---- the job ---- */
+
+/* A path that is not there is no reason to leave the others unread, but one to fail in the end. */
+static status read_paths(ingest *in, const char *const *paths, int n) {
+    const char *missing = NULL;
+    int n_missing = 0;
+    for (int i = 0; i < n; i++) {
+        if (strcmp(paths[i], "-") == 0 || file_exists(paths[i])) {
+            TRY(ingest_path(in, paths[i]));
+            continue;
+        }
+        in->out->documents.skipped++;
+        ingest_remark(&(ingest_file){.in = in, .path = paths[i]}, "no such file or folder");
+        if (n_missing++ == 0) missing = paths[i];
+    }
+    if (n_missing > 1)
+        FAIL(ERR_ARG, "%d of %d paths do not exist, the first is %s; the others were read",
+             n_missing, n, missing);
+    if (n_missing)
+        FAIL(ERR_ARG, "%s: no such file or folder%s", missing,
+             n > 1 ? "; the other paths were read" : "");
+    return OK;
+}
 
 status ingest_paths(store *s, const char *const *paths, int n, const ingest_options *o,
                     ingest_report *out) {
@@ -318,16 +380,14 @@ status ingest_paths(store *s, const char *const *paths, int n, const ingest_opti
             FAIL(ERR_ARG, "unknown format '%s', wanted one of: %s", o->format,
                  ingest_format_names());
     }
-    for (int i = 0; i < n; i++) /* before anything is read */
-        if (strcmp(paths[i], "-") != 0 && !file_exists(paths[i]))
-            FAIL(ERR_ARG, "%s: no such file or folder", paths[i]);
     progress_begin(&in.bar, "reading", "records", -1);
-    status st = OK;
-    for (int i = 0; i < n && !st; i++) st = ingest_path(&in, paths[i]);
+    status st = read_paths(&in, paths, n);
     progress_end(&in.bar);
     status end = in.failed ? OK : commit(&in);
     if (in.open) store_rollback(s);
     free(in.met);
+    store_keys_clear(&in.documents);
+    store_keys_clear(&in.questions);
     arena_free(in.scratch);
     return st ? st : end;
 }

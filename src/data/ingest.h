@@ -6,7 +6,7 @@
 #include "util/file.h"
 
 typedef struct ingest_counts {
-    int64_t added, unchanged, replaced, skipped;
+    int64_t added, unchanged, replaced, skipped, removed;
 } ingest_counts;
 typedef struct ingest_skip {
     char *path, *reason;
@@ -26,9 +26,12 @@ typedef struct ingest_options {
 const char *ingest_format_names(void);
 
 /* Reads files and folders ("-": stdin) in order. What cannot be read is skipped with a reason,
- * the rest goes on; commits every 2,000 records or two seconds: after a kill the same call again
- * finds those unchanged and goes on. ERR_ARG: unknown format, a path that does not
- * exist; ERR_STOPPED: what was read is kept; the store's own errors.
+ * the rest goes on; commits when a file ends, or every 2,000 records or two seconds of it: after a
+ * kill the same call again finds those unchanged and goes on. ERR_ARG: unknown format; a path that
+ * does not exist (the others were read); ERR_STOPPED: what was read is kept; the store's own errors.
+ *
+ * What a file gave in an earlier run and holds no longer is removed, if all of the file could be
+ * read. Standard input is another one each time and removes nothing.
  *
  * Twice in one run. An id that was met before in this run is not replaced: the same content is
  * unchanged, other content is skipped with a reason, so that reading again finds everything
@@ -56,11 +59,11 @@ status ingest_document(ingest_file *f, const store_document *d);
 status ingest_question(ingest_file *f, const store_question *q);
 /* A document of another file than f's, read in f's course (evidence beside its questions). */
 status ingest_document_of(ingest_file *f, const char *path, const store_document *d);
-/* Removes the document of this uri, where there is one: what a file no longer holds. */
-status ingest_forget(ingest_file *f, const char *uri, bool *found);
-/* A record (or all of a file) that is left out, and why. Counts nothing: ++ the counter that it
- * belongs to. */
+/* A record (or all of a file) that could not be made out, and why. Counts nothing: ++ the counter
+ * that it belongs to. */
 void ingest_skip_record(ingest_file *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same of what is left out though it was understood: a duplicate, a missing other file. */
+void ingest_remark(ingest_file *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 ingest_report *ingest_counts_of(ingest_file *f);
 /* Has this name been asked about in this run? Remembers it. */
 bool ingest_met(ingest_file *f, const char *what, const char *name);

@@ -146,6 +146,18 @@ static status end_file(ingest_file *f, status st) {
     return OK;
 }
 
+/* From a file's first record to its last: what an earlier reading found in it and this one did not
+ * goes in the same transaction, if the file is not long (ingest.h). */
+static status read_records(ingest_file *f, status (*read)(ingest_file *f)) {
+    ingest *in = f->in;
+    int64_t n_unread = in->n_unread;
+    in->in_file = 0;
+    in->file_s = now_s();
+    status st = end_file(f, read(f));
+    if (!st) st = ingest_forget_rest(f, in->n_unread == n_unread);
+    return st ? st : ingest_commit_when_due(in, false);
+}
+
 /* Opens the file and, unless a format is set, looks at its beginning. */
 static status open_file(ingest_file *f, const ingest_format **format, const char **reason) {
     const char *bytes;
@@ -174,11 +186,13 @@ static status read_file(ingest *in, const char *path) {
     if (!st && reason) {
         in->out->documents.skipped++;
         ingest_skip_record(&f, "%s", reason);
+        st = ingest_forget_rest(&f, false);
     } else if (!st) {
         f.format = format->name;
-        st = format->read(&f);
+        st = read_records(&f, format->read);
+    } else {
+        st = end_file(&f, st);
     }
-    st = end_file(&f, st);
     reader_close(f.r);
     return st;
 }
@@ -188,8 +202,7 @@ status ingest_part(const ingest_file *folder, const char *path, status (*read)(i
     f.path = path;
     choose_split(&f);
     status st = reader_open(path, &f.r);
-    if (!st) st = read(&f);
-    st = end_file(&f, st);
+    st = st ? end_file(&f, st) : read_records(&f, read);
     reader_close(f.r);
     return st;
 }

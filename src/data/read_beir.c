@@ -225,7 +225,7 @@ static status read_queries(ingest_file *f) {
     if (!st) st = lines_each(f->r, 0, put_query, &x);
     if (x.n_unjudged) {
         ingest_counts_of(f)->questions.skipped += x.n_unjudged;
-        ingest_skip_record(f, "%lld queries that qrels/ does not judge", (long long)x.n_unjudged);
+        ingest_remark(f, "%lld queries that qrels/ does not judge", (long long)x.n_unjudged);
     }
     qrels_clear(&x.q);
     free(folder);
@@ -256,8 +256,8 @@ status beir_read(ingest_file *f) {
     size_t n;
     TRY(reader_peek(f->r, &head, &n));
     if (n >= 19 && is_qrels(head)) {
-        ingest_skip_record(f, "judgements are read with their set: give the folder that holds "
-                              "corpus.jsonl, queries.jsonl and qrels/");
+        ingest_remark(f, "judgements are read with their set: give the folder that holds "
+                         "corpus.jsonl, queries.jsonl and qrels/");
         return OK;
     }
     return is_queries(f->path) ? read_queries(f) : read_corpus(f);

@@ -66,17 +66,6 @@ static status put_part(ingest_file *f, const char *title, int64_t part, const ch
     return st;
 }
 
-/* Removes the parts from this number on (from 0) that the file had when it was longer. */
-static status forget_parts(ingest_file *f, int64_t part) {
-    for (bool found = true; found; part++) {
-        char *uri = xasprintf("%s#part%ld", f->path, (long)part + 1);
-        status st = ingest_forget(f, uri, &found);
-        free(uri);
-        TRY(st);
-    }
-    return OK;
-}
-
 /* Where to cut a full buffer: behind the last line end of its second half, else at a blank, else
  * before a character. */
 static size_t cut_at(const buf *b) {
@@ -114,7 +103,6 @@ status text_read(ingest_file *f) {
     }
     if (!st && (text.len > skip || part == 0))
         st = put_part(f, title, part++, text.at ? text.at + skip : "", text.len - skip);
-    if (!st) st = forget_parts(f, part);
     buf_clear(&text);
     free(block);
     free(title);

@@ -44,7 +44,7 @@ static status put_evidence(trivia *t, const char *uri, const char *title) {
     status st = file_read(path, EVIDENCE_MOST, &text);
     if (st == ERR_IO || st == ERR_FORMAT) {
         ingest_counts_of(t->f)->documents.skipped++;
-        ingest_skip_record(t->f, "%s", err_msg());
+        ingest_remark(t->f, "%s", err_msg());
         err_clear();
         st = OK;
     } else if (!st) {
@@ -205,10 +205,10 @@ status triviaqa_read(ingest_file *f) {
     if (!st) st = json_scan(f->r, "Data.*|Split", 0, put_record, &t);
     if (t.n_missing) {
         ingest_counts_of(f)->documents.skipped += t.n_missing;
-        ingest_skip_record(f,
-                           "%lld evidence files are missing, the first is %s/%s; the questions "
-                           "that name them are kept",
-                           (long long)t.n_missing, t.root, t.first_missing);
+        ingest_remark(f,
+                      "%lld evidence files are missing, the first is %s/%s; the questions "
+                      "that name them are kept",
+                      (long long)t.n_missing, t.root, t.first_missing);
     }
     evidence_free(t.files);
     free(t.first_missing);

@@ -6,7 +6,7 @@
 #include "rag/rag_int.h"
 
 static rag_counts counts_of(const ingest_counts *c) {
-    return (rag_counts){c->added, c->unchanged, c->replaced, c->skipped};
+    return (rag_counts){c->added, c->unchanged, c->replaced, c->skipped, c->removed};
 }
 
 int rag_ingest(rag *r, const char *const *paths, int n, const char *format, const char *split,

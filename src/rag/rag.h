@@ -50,7 +50,7 @@ void rag_close(rag *r); /* NULL is a no-op */
 /* ---- filling ---- */
 
 typedef struct rag_counts {
-    int64_t added, unchanged, replaced, skipped;
+    int64_t added, unchanged, replaced, skipped, removed; /* removed: a file no longer held it */
 } rag_counts;
 typedef struct rag_ingest_report {
     rag_counts documents, questions;
@@ -58,8 +58,10 @@ typedef struct rag_ingest_report {
     char **skipped_path, **skipped_reason; /* [n_skipped] */
 } rag_ingest_report;
 /* Adds documents and questions of files and folders ("-": stdin). format NULL: "auto"; split
- * NULL: what the files say, else train. What is unchanged is left alone; what cannot be read is
- * skipped and reported. RAG_ERR_STOPPED: what was read so far is kept. */
+ * NULL: what the files say, else train. What is unchanged is left alone, what changed is replaced,
+ * what a file no longer holds is removed; what cannot be read is skipped and reported.
+ * RAG_ERR_STOPPED: what was read so far is kept; RAG_ERR_ARG: a path does not exist, the others
+ * were read. */
 int rag_ingest(rag *r, const char *const *paths, int n, const char *format, const char *split,
                rag_ingest_report *out);
 void rag_ingest_report_clear(rag_ingest_report *report);

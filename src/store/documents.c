@@ -1,4 +1,4 @@
-/* Documents: put by identity, read back, named by id or uri, removed. */
+/* Documents: put by identity, read back, named by id or uri. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +44,7 @@ static const char *or_none(const char *s) {
 typedef struct known {
     int64_t key;
     bool id_given;
-    bool same_text, same_title, same_rest, same_source;
+    bool same_text, same_title, same_uri, same_meta, same_source;
     char hash[41];
 } known;
 
@@ -56,8 +56,8 @@ static status look_up(store *s, sqlite3_stmt *q, const store_document *d, const 
     memcpy(k->hash, column_str(q, 1), 40);
     k->same_text = strcmp(k->hash, hash) == 0;
     k->same_title = strcmp(column_str(q, 3), or_none(d->title)) == 0;
-    k->same_rest = strcmp(column_str(q, 2), or_none(d->uri)) == 0 &&
-                   strcmp(column_str(q, 7), or_none(d->meta)) == 0;
+    k->same_uri = strcmp(column_str(q, 2), or_none(d->uri)) == 0;
+    k->same_meta = strcmp(column_str(q, 7), or_none(d->meta)) == 0;
     k->same_source = strcmp(column_str(q, 4), or_none(d->path)) == 0 &&
                      strcmp(column_str(q, 5), or_none(d->format)) == 0;
     sqlite3_reset(q);
@@ -74,14 +74,14 @@ static status find_by_id(store *s, const char *id, const store_document *d, cons
     return look_up(s, q, d, hash, k, found);
 }
 
-/* The document without an id of its own that came from this uri (not one that merely holds the
- * same text as another). */
+/* The document without an id of its own that this uri names. */
 static status find_by_uri(store *s, const store_document *d, const char *hash, known *k,
                           bool *found) {
     sqlite3_stmt *q;
     TRY(sql_get(s,
-                "SELECT " KNOWN_COLUMNS " FROM documents WHERE NOT id_given AND uri = ?1 "
-                "AND key IN (SELECT document FROM uris WHERE uri = ?1)",
+                "SELECT " KNOWN_COLUMNS " FROM documents WHERE NOT id_given "
+                "AND key IN (SELECT document FROM uris WHERE uri = ?1) "
+                "ORDER BY uri = ?1 DESC LIMIT 1",
                 &q));
     bind_str(q, 1, d->uri);
     return look_up(s, q, d, hash, k, found);
@@ -104,7 +104,7 @@ static status drop_uris(store *s, int64_t key) {
     return sql_do(s, q);
 }
 
-static status drop_document(store *s, int64_t key, int64_t *n_passages) {
+status drop_document(store *s, int64_t key, int64_t *n_passages) {
     sqlite3_stmt *q;
     TRY(remove_passages(s, key, n_passages));
     TRY(drop_uris(s, key));
@@ -140,19 +140,8 @@ static status insert_document(store *s, const store_document *d, const char *has
     return add_uri(s, d->uri, *key);
 }
 
-/* Where the collection already moved to this text under another key, the old row goes and the
- * uri becomes another name of that one. */
-static status replace_document(store *s, const store_document *d, const char *hash,
-                               const known *old, int64_t *key) {
-    *key = old->key;
-    known twin = {0};
-    bool has_twin = false;
-    if (!d->id && !old->same_text) TRY(find_by_id(s, hash, d, hash, &twin, &has_twin));
-    if (has_twin && twin.key != old->key) {
-        *key = twin.key;
-        TRY(drop_document(s, old->key, NULL));
-        return add_uri(s, d->uri, twin.key);
-    }
+static status update_document(store *s, const store_document *d, const char *hash,
+                              const known *old) {
     if (!old->same_text || !old->same_title) TRY(remove_passages(s, old->key, NULL));
     sqlite3_stmt *q;
     TRY(sql_get(
@@ -165,6 +154,37 @@ static status replace_document(store *s, const store_document *d, const char *ha
     TRY(sql_do(s, q));
     if (!old->same_text) TRY(drop_uris(s, old->key)); /* other names were of the old text */
     return add_uri(s, d->uri, old->key);
+}
+
+/* The document loses this name; *shared: others remain, and one of them is its uri now. */
+static status leave_uri(store *s, const char *uri, int64_t key, bool *shared) {
+    sqlite3_stmt *q;
+    TRY(sql_get(s, "DELETE FROM uris WHERE document = ?1 AND uri = ?2", &q));
+    sqlite3_bind_int64(q, 1, key);
+    bind_str(q, 2, uri);
+    TRY(sql_do(s, q));
+    TRY(sql_get(s,
+                "UPDATE documents SET uri = (SELECT min(uri) FROM uris WHERE document = ?1) "
+                "WHERE key = ?1 AND key IN (SELECT document FROM uris)",
+                &q));
+    sqlite3_bind_int64(q, 1, key);
+    TRY(sql_do(s, q));
+    *shared = sqlite3_changes(s->db) > 0;
+    return OK;
+}
+
+/* A place holds another text than before. The old one stays where other places name it (two
+ * equal files of which one changed; paragraphs that moved up by one); the new one is not stored
+ * again where it is known (twin). */
+static status move_uri(store *s, const store_document *d, const char *hash, const known *old,
+                       const known *twin, int64_t *key) {
+    bool shared;
+    TRY(leave_uri(s, d->uri, old->key, &shared));
+    if (!shared && !twin) return update_document(s, d, hash, old);
+    if (!shared) TRY(drop_document(s, old->key, NULL));
+    if (!twin) return insert_document(s, d, hash, key);
+    *key = twin->key;
+    return add_uri(s, d->uri, twin->key);
 }
 
 /* Unchanged, but perhaps met in another file now: the source is where it was last seen. */
@@ -180,32 +200,25 @@ static status note_source(store *s, const store_document *d, const known *old) {
 
 static status put_document(store *s, const store_document *d, const char *hash,
                            store_change *change, int64_t *key) {
-    known old = {0};
-    bool found = false, is_twin = false;
-    if (d->id) {
-        TRY(find_by_id(s, d->id, d, hash, &old, &found));
-    } else {
-        if (d->uri && *d->uri) TRY(find_by_uri(s, d, hash, &old, &found));
-        if (!found) {
-            TRY(find_by_id(s, hash, d, hash, &old, &found));
-            is_twin = found && d->uri && *d->uri;
-        }
-    }
-    if (!found) {
+    known old = {0}, twin = {0};
+    bool found = false, has_twin = false, by_uri = !d->id && d->uri && *d->uri;
+    if (d->id) TRY(find_by_id(s, d->id, d, hash, &old, &found));
+    if (by_uri) TRY(find_by_uri(s, d, hash, &old, &found));
+    if (!d->id && !old.same_text) TRY(find_by_id(s, hash, d, hash, &twin, &has_twin));
+    if (has_twin && !by_uri) old = twin, found = true; /* the text is all its identity */
+    if (!found && !has_twin) {
         *change = STORE_ADDED;
         return insert_document(s, d, hash, key);
     }
-    *key = old.key;
-    if (is_twin) {
-        *change = STORE_UNCHANGED;
-        return add_uri(s, d->uri, old.key);
-    }
-    if (old.same_text && old.same_title && old.same_rest) {
-        *change = STORE_UNCHANGED;
+    *change = STORE_UNCHANGED;
+    *key = found ? old.key : twin.key;
+    if (!found) return add_uri(s, d->uri, twin.key);
+    if (old.same_text && by_uri && !old.same_uri) return OK; /* one of its other names */
+    if (old.same_text && old.same_title && old.same_uri && old.same_meta)
         return note_source(s, d, &old);
-    }
     *change = STORE_REPLACED;
-    return replace_document(s, d, hash, &old, key);
+    if (by_uri && !old.same_text) return move_uri(s, d, hash, &old, has_twin ? &twin : NULL, key);
+    return update_document(s, d, hash, &old);
 }
 
 status store_put_document(store *s, const store_document *d, store_change *change, int64_t *key) {
@@ -301,11 +314,8 @@ static bool names(const char *uri, const char *name) {
     return n >= m && strcmp(uri + n - m, name) == 0 && (n == m || uri[n - m - 1] == '/');
 }
 
-typedef struct key_list {
-    int64_t *at, n, cap;
-} key_list;
-
-static status keys_of(store *s, sqlite3_stmt *q, const char *suffix, key_list *out) {
+/* suffix not NULL: those alone whose column 1, a uri, ends in it. */
+static status named_keys(store *s, sqlite3_stmt *q, const char *suffix, key_list *out) {
     bool row = true;
     for (;;) {
         TRY(sql_step(s, q, &row));
@@ -318,19 +328,23 @@ static status keys_of(store *s, sqlite3_stmt *q, const char *suffix, key_list *o
     }
 }
 
+status keys_of(store *s, sqlite3_stmt *q, key_list *out) {
+    return named_keys(s, q, NULL, out);
+}
+
 static status resolve(store *s, const char *name, key_list *out) {
     sqlite3_stmt *q;
     TRY(sql_get(s, "SELECT key FROM documents WHERE id = ?1", &q));
     bind_str(q, 1, name);
-    TRY(keys_of(s, q, NULL, out));
+    TRY(keys_of(s, q, out));
     if (out->n) return OK;
     TRY(sql_get(s, "SELECT document FROM uris WHERE uri = ?1 ORDER BY document", &q));
     bind_str(q, 1, name);
-    TRY(keys_of(s, q, NULL, out));
+    TRY(keys_of(s, q, out));
     if (out->n) return OK;
     TRY(sql_get(s, "SELECT document, uri FROM uris WHERE tail = ?1 ORDER BY document, uri", &q));
     bind_str(q, 1, uri_tail(name));
-    return keys_of(s, q, name, out);
+    return named_keys(s, q, name, out);
 }
 
 status store_resolve(store *s, const char *name, arena *a, int64_t **keys, int64_t *n) {
@@ -343,81 +357,4 @@ status store_resolve(store *s, const char *name, arena *a, int64_t **keys, int64
     }
     free(list.at);
     return st;
-}
-
-/* ---- removing ---- */
-
-static status drop_all(store *s, sqlite3_stmt *q, store_removed *r) {
-    key_list list = {0};
-    status st = keys_of(s, q, NULL, &list);
-    for (int64_t i = 0; !st && i < list.n; i++) {
-        st = drop_document(s, list.at[i], &r->passages);
-        r->documents += !st;
-    }
-    free(list.at);
-    return st;
-}
-
-static status drop_questions(store *s, sqlite3_stmt *q, store_removed *r) {
-    TRY(sql_do(s, q));
-    r->questions += sqlite3_changes(s->db);
-    return OK;
-}
-
-/* Paths equal to name or below it: between "name/" and "name0", '0' being next to '/'. */
-static void bind_below(sqlite3_stmt *q, const char *name, char *from, char *to, size_t n) {
-    while (n > 1 && name[n - 1] == '/') n--;
-    memcpy(from, name, n);
-    memcpy(to, name, n);
-    strcpy(from + n, "/");
-    strcpy(to + n, "0");
-    sqlite3_bind_text(q, 1, name, (int)n, SQLITE_STATIC);
-    bind_str(q, 2, from);
-    bind_str(q, 3, to);
-}
-
-static status remove_below(store *s, const char *name, store_removed *r) {
-    size_t n = strlen(name);
-    char *from = xmalloc(n + 2), *to = xmalloc(n + 2);
-    sqlite3_stmt *q;
-    status st = sql_get(
-        s, "SELECT key FROM documents WHERE path = ?1 OR (path > ?2 AND path < ?3) ORDER BY key",
-        &q);
-    if (!st) {
-        bind_below(q, name, from, to, n);
-        st = drop_all(s, q, r);
-    }
-    if (!st)
-        st = sql_get(s, "DELETE FROM questions WHERE path = ?1 OR (path > ?2 AND path < ?3)", &q);
-    if (!st) {
-        bind_below(q, name, from, to, n);
-        st = drop_questions(s, q, r);
-    }
-    free(from);
-    free(to);
-    return st;
-}
-
-static status remove_named(store *s, const char *name, store_removed *r) {
-    sqlite3_stmt *q;
-    TRY(sql_get(s, "SELECT key FROM documents WHERE id = ?1", &q));
-    bind_str(q, 1, name);
-    TRY(drop_all(s, q, r));
-    TRY(sql_get(s, "DELETE FROM questions WHERE id = ?1", &q));
-    bind_str(q, 1, name);
-    TRY(drop_questions(s, q, r));
-    if (r->documents || r->questions) return OK;
-    TRY(sql_get(s, "SELECT document FROM uris WHERE uri = ?1 ORDER BY document", &q));
-    bind_str(q, 1, name);
-    TRY(drop_all(s, q, r));
-    return r->documents ? OK : remove_below(s, name, r);
-}
-
-status store_remove(store *s, const char *name, store_removed *out) {
-    store_tx t;
-    store_removed r = {0};
-    TRY(tx_begin(s, &t));
-    TRY(tx_end(s, t, *name ? remove_named(s, name, &r) : OK));
-    *out = r;
-    return OK;
 }

@@ -105,12 +105,12 @@ static status write_question(store *s, const store_question *p, const char *hash
 }
 
 static status put_question(store *s, const store_question *p, const char *about,
-                           store_change *change) {
+                           store_change *change, int64_t *key) {
     char hash[41];
     sqlite3_stmt *q;
     bool row;
     hash_question(p, hash);
-    TRY(sql_get(s, "SELECT hash, path, format FROM questions WHERE id = ?1", &q));
+    TRY(sql_get(s, "SELECT hash, path, format, key FROM questions WHERE id = ?1", &q));
     bind_str(q, 1, p->id);
     TRY(sql_step(s, q, &row));
     *change = !row                                  ? STORE_ADDED
@@ -118,12 +118,16 @@ static status put_question(store *s, const store_question *p, const char *about,
                                                     : STORE_REPLACED;
     bool same_source =
         row && strcmp(column_str(q, 1), p->path) == 0 && strcmp(column_str(q, 2), p->format) == 0;
+    *key = sqlite3_column_int64(q, 3);
     sqlite3_reset(q);
     if (*change == STORE_UNCHANGED && same_source) return OK;
-    return write_question(s, p, hash, about);
+    TRY(write_question(s, p, hash, about));
+    if (!row) *key = sqlite3_last_insert_rowid(s->db);
+    return OK;
 }
 
-status store_put_question(store *s, const store_question *question, store_change *change) {
+status store_put_question(store *s, const store_question *question, store_change *change,
+                          int64_t *key) {
     MUST((int)question->split >= 0 && question->split < N_SPLITS, "split %d", (int)question->split);
     store_question p = plain_question(question);
     char id[41];
@@ -139,11 +143,13 @@ status store_put_question(store *s, const store_question *question, store_change
     const char *first = json_string_value(json_array_get(documents, 0));
     const char *about = *p.evidence ? p.evidence : first ? first : p.id;
     store_change what = STORE_UNCHANGED;
+    int64_t row = 0;
     store_tx t;
     status st = tx_begin(s, &t);
-    if (!st) st = tx_end(s, t, put_question(s, &p, about, &what));
+    if (!st) st = tx_end(s, t, put_question(s, &p, about, &what, &row));
     json_decref(documents);
     if (!st) *change = what;
+    if (!st && key) *key = row;
     return st;
 }
 

@@ -56,10 +56,11 @@ typedef enum store_change { STORE_ADDED, STORE_UNCHANGED, STORE_REPLACED } store
  *                  replaced. Two ids with one text are two documents (judgements name ids).
  *   without an id  the uri is the identity, where there is one; its text is replaced when it
  *                  changed. A text that the collection already holds (given without an id) is
- *                  not stored twice: unchanged, and the new uri becomes another name of it.
+ *                  not stored twice: unchanged, and the new uri becomes another name of it. When
+ *                  the text behind one of several names changes, the others keep the old one.
  *
- * A replaced document keeps its key; its passages go in the same transaction (they stay if
- * neither text nor title changed). *key may be NULL. */
+ * A replaced document keeps its key, unless other names keep it; its passages go in the same
+ * transaction (they stay if neither text nor title changed). *key may be NULL. */
 status store_put_document(store *s, const store_document *d, store_change *change, int64_t *key);
 
 /* By key, by id. Absent: OK, *found false, *out untouched. Strings live in a. */
@@ -81,6 +82,19 @@ typedef struct store_removed {
 /* Removes the document (or question) of that id; else documents of that uri; else documents
  * and questions whose source path is `name` or lies below it. Nothing found: all zero, OK. */
 status store_remove(store *s, const char *name, store_removed *out);
+
+/* A set of keys: a bit for each key there is, so that millions cost little. Zeroed is empty. */
+typedef struct store_keys {
+    uint64_t *words;
+    int64_t n_words;
+} store_keys;
+void store_keys_add(store_keys *k, int64_t key);
+void store_keys_clear(store_keys *k); /* frees it; empty then */
+
+/* Removes the documents and questions whose source is the file `path`, but for those given: what
+ * the file no longer holds. only_count: says how many that would be. */
+status store_remove_rest(store *s, const char *path, const store_keys *documents,
+                         const store_keys *questions, bool only_count, store_removed *out);
 
 /* ---- passages ---- */
 
@@ -150,8 +164,9 @@ typedef struct store_question {
     const char *path, *format; /* source; NULL: none */
 } store_question;
 
-/* Adds or refreshes by id. A question is in one split: the last put decides (replaced). */
-status store_put_question(store *s, const store_question *q, store_change *change);
+/* Adds or refreshes by id. A question is in one split: the last put decides (replaced). *key may
+ * be NULL. */
+status store_put_question(store *s, const store_question *q, store_change *change, int64_t *key);
 status store_find_question(store *s, const char *id, arena *a, store_question *out, bool *found);
 
 typedef status (*store_question_fn)(void *arg, const store_question *q);

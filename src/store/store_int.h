@@ -60,6 +60,15 @@ status store_migrate(store *s, int from);
 /* The part of a uri after its last slash: how suffixes are found. */
 const char *uri_tail(const char *uri);
 
+/* documents.c */
+typedef struct key_list {
+    int64_t *at, n, cap;
+} key_list;
+/* Appends column 0 of each row. Caller frees the list's `at`. */
+status keys_of(store *s, sqlite3_stmt *q, key_list *out);
+/* With its passages and names; *n_passages (may be NULL) grows by theirs. */
+status drop_document(store *s, int64_t key, int64_t *n_passages);
+
 /* questions.c */
 /* "HEAD WHERE ... TAIL" over the questions served as `split`; caller sqlite3_finalize. TAIL may
  * use ?1. */

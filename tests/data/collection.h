@@ -89,7 +89,7 @@ static inline collection collection_new(const doc *d, int n_docs, const store_qu
     }
     for (int i = 0; i < n_questions; i++) {
         store_change change;
-        SUCCEEDS(store_put_question(k.s, &q[i], &change));
+        SUCCEEDS(store_put_question(k.s, &q[i], &change, NULL));
     }
     SUCCEEDS(store_commit(k.s));
     SUCCEEDS(corpus_load(k.s, k.t, &k.c));

@@ -47,6 +47,76 @@ static void a_text_of_several_parts_that_shrinks_loses_the_last_ones(void **stat
     free(text);
 }
 
+static void what_a_changed_file_no_longer_holds_is_removed(void **state) {
+    (void)state;
+    static const char *const one = "{\"id\": \"one\", \"text\": \"1\"}\n",
+                             *two = "{\"text\": \"2\"}\n",
+                             *three = "{\"id\": \"three\", \"question\": \"3?\"}\n",
+                             *broken = "{\"id\"\n";
+    char text[256];
+    snprintf(text, sizeof text, "%s%s%s", one, two, three);
+    const char *path = temp_text("shrinks.jsonl", text),
+               *other = temp_text("stays.jsonl", "{\"id\": \"four\", \"text\": \"4\"}");
+    ingest_path_as_is(path);
+    ingest_path_as_is(other);
+
+    snprintf(text, sizeof text, "%s%s", one, broken); /* the others may stand in the broken line */
+    temp_text("shrinks.jsonl", text);
+    took t = ingest_path_as_is(path);
+    assert_int_equal(t.documents.removed + t.questions.removed, 0);
+    assert_int_equal(t.n_skips, 2); /* the line, and what that leads to */
+    question("three");
+
+    temp_text("shrinks.jsonl", one);
+    t = ingest_path_as_is(path);
+    assert_string_equal(counts(t.documents), "0 1 0 0");
+    assert_int_equal(t.documents.removed, 1);
+    assert_int_equal(t.questions.removed, 1);
+    store_counts n;
+    assert_int_equal(store_count(home, &n), OK);
+    assert_int_equal(n.documents, 2); /* one, four */
+    assert_int_equal(n.questions[SPLIT_TRAIN], 0);
+}
+
+static void a_record_that_moved_to_another_file_of_the_run_stays(void **state) {
+    (void)state;
+    static const char *const record = "{\"id\": \"d\", \"text\": \"1\"}\n",
+                             *rest = "{\"id\": \"e\", \"text\": \"2\"}\n";
+    char both[128];
+    snprintf(both, sizeof both, "%s%s", record, rest);
+    put_file("moves/a.jsonl", rest);
+    put_file("moves/b.jsonl", both);
+    ingest_path_as_is(temp_path("moves"));
+    put_file("moves/a.jsonl", both);
+    put_file("moves/b.jsonl", rest);
+    took t = ingest_path_as_is(temp_path("moves"));
+    assert_int_equal(t.documents.removed, 0);
+    assert_string_equal(document("d").text, "1");
+}
+
+/* Paragraphs are named by their number: when the first one goes, all others move up by one. */
+static void paragraphs_that_move_up_are_all_kept(void **state) {
+    (void)state;
+    static const char head[] = "{\"data\": [{\"title\": \"T\", \"paragraphs\": [",
+                      first[] = "{\"context\": \"one\"},",
+                      rest[] = "{\"context\": \"two\"}, {\"context\": \"three\"}]}]}";
+    char text[256];
+    snprintf(text, sizeof text, "%s%s%s", head, first, rest);
+    const char *path = temp_text("moves.json", text);
+    assert_string_equal(counts(ingest_path_as_is(path).documents), "3 0 0 0");
+    snprintf(text, sizeof text, "%s%s", head, rest);
+    temp_text("moves.json", text);
+    ingest_path_as_is(path);
+    char uri[600];
+    snprintf(uri, sizeof uri, "%s#T/1", path);
+    assert_string_equal(document_at(uri).text, "two");
+    snprintf(uri, sizeof uri, "%s#T/2", path);
+    assert_string_equal(document_at(uri).text, "three");
+    store_counts n;
+    assert_int_equal(store_count(home, &n), OK);
+    assert_int_equal(n.documents, 2);
+}
+
 static void a_duplicate_id_keeps_the_first_and_says_so(void **state) {
     (void)state;
     const char *path = temp_text("c.jsonl", "{\"id\": \"x\", \"text\": \"one\"}\n"
@@ -92,14 +162,17 @@ static void a_question_is_in_one_split(void **state) {
 
 /* ---- bad input ---- */
 
-static void what_is_missing_is_an_error_before_anything_is_read(void **state) {
+static void a_missing_path_fails_after_the_others_were_read(void **state) {
     (void)state;
     ingest_report r = {0};
-    const char *paths[] = {temp_text("here.txt", "text"), temp_path("nowhere")};
+    const char *paths[] = {temp_path("nowhere"), temp_text("here.txt", "text")};
     assert_int_equal(ingest_paths(home, paths, 2, &(ingest_options){NULL, -1}, &r), ERR_ARG);
-    assert_non_null(strstr(err_msg(), "nowhere: no such file or folder"));
-    assert_int_equal(r.documents.added, 0);
+    assert_non_null(
+        strstr(err_msg(), "nowhere: no such file or folder; the other paths were read"));
+    assert_string_equal(counts(r.documents), "1 0 0 1");
+    assert_string_equal(r.skips[0].path, paths[0]);
     ingest_report_clear(&r);
+    assert_string_equal(document_at(paths[1]).text, "text");
 }
 
 static void an_unknown_format_names_the_known_ones(void **state) {
@@ -295,10 +368,13 @@ int main(void) {
         test(the_same_file_twice_is_unchanged),
         test(a_changed_file_replaces),
         test(a_text_of_several_parts_that_shrinks_loses_the_last_ones),
+        test(what_a_changed_file_no_longer_holds_is_removed),
+        test(a_record_that_moved_to_another_file_of_the_run_stays),
+        test(paragraphs_that_move_up_are_all_kept),
         test(a_duplicate_id_keeps_the_first_and_says_so),
         test(a_question_in_two_files_gets_the_documents_of_both),
         test(a_question_is_in_one_split),
-        test(what_is_missing_is_an_error_before_anything_is_read),
+        test(a_missing_path_fails_after_the_others_were_read),
         test(an_unknown_format_names_the_known_ones),
         test(what_is_not_text_is_skipped_with_its_reason),
         test(nul_bytes_behind_the_beginning_are_found),

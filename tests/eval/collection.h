@@ -111,7 +111,7 @@ static void put_questions(collection *k) {
     for (int i = 0; i < N_QUESTIONS; i++) {
         store_question q = questions[i];
         q.split = SPLIT_TEST;
-        SUCCEEDS(store_put_question(k->s, &q, &change));
+        SUCCEEDS(store_put_question(k->s, &q, &change, NULL));
     }
     SUCCEEDS(qa_set_load(k->s, k->c, k->t, SPLIT_TEST, 0, &k->q));
 }

@@ -136,15 +136,17 @@ static void a_text_is_not_stored_twice_under_two_uris(void **state) {
                      OK); /* yet both names lead to it */
     assert_int_equal(n, 1);
     assert_int_equal(keys[0], one);
-    /* the first changes: its copy is met again and stored, and takes nothing from it */
-    assert_int_equal(put(NULL, "x/a.txt", "a", "changed", NULL), STORE_REPLACED);
-    assert_int_equal(put(NULL, "x/copy.txt", "copy", "text", &two), STORE_ADDED);
+    /* the first changes: the copy keeps the text, and has its own title now */
+    assert_int_equal(put(NULL, "x/a.txt", "a", "changed", &two), STORE_REPLACED);
+    assert_int_not_equal(one, two);
+    assert_int_equal(put(NULL, "x/copy.txt", "copy", "text", NULL), STORE_REPLACED);
+    assert_int_equal(put(NULL, "x/copy.txt", "copy", "text", NULL), STORE_UNCHANGED);
     assert_int_equal(counts().documents, 2);
-    /* and the copy follows */
-    assert_int_equal(put(NULL, "x/copy.txt", "copy", "changed", &two), STORE_REPLACED);
+    /* the copy follows: nobody names the old text any more */
+    assert_int_equal(put(NULL, "x/copy.txt", "copy", "changed", &one), STORE_REPLACED);
     assert_int_equal(two, one);
     assert_int_equal(counts().documents, 1);
-    assert_int_equal(put(NULL, "x/copy.txt", "copy", "changed", &two), STORE_UNCHANGED);
+    assert_int_equal(put(NULL, "x/copy.txt", "copy", "changed", NULL), STORE_UNCHANGED);
 }
 
 static void text_that_is_not_utf8_is_refused_by_name(void **state) {
@@ -220,7 +222,7 @@ static void removal_takes_an_id_a_uri_or_a_path(void **state) {
     put_from("c", "docs/sub/two.txt", "z");
     put_from("d", "docs2/three.txt", "w");
     store_question q = {.id = "q", .question = "who?", .path = "docs/q.jsonl"};
-    assert_int_equal(store_put_question(s, &q, &change), OK);
+    assert_int_equal(store_put_question(s, &q, &change, NULL), OK);
     assert_int_equal(store_remove(s, "the uri", &r), OK);
     assert_int_equal(r.documents, 1);
     assert_int_equal(store_remove(s, "docs/", &r), OK);
@@ -344,11 +346,40 @@ static void a_blank_document_is_cut_into_nothing_once(void **state) {
     assert_int_equal(counts().stale, 0);
 }
 
+static void the_rest_of_a_file_is_removed_but_for_what_is_kept(void **state) {
+    (void)state;
+    store_document d = {.path = "f.jsonl", .text = "x", .text_bytes = 1};
+    store_question q = {.id = "q", .path = "f.jsonl", .question = "why?"};
+    store_change change;
+    store_keys documents = {0}, questions = {0};
+    store_removed gone;
+    int64_t key;
+    for (int i = 0; i < 200; i++) { /* over several words of the set */
+        char id[16];
+        snprintf(id, sizeof id, "%d", i);
+        d.id = id;
+        if (i == 199) d.path = "other.jsonl";
+        assert_int_equal(store_put_document(s, &d, &change, &key), OK);
+        if (i % 100 == 7) store_keys_add(&documents, key);
+    }
+    assert_int_equal(store_put_question(s, &q, &change, &key), OK);
+    for (int only_count = 1; only_count >= 0; only_count--) {
+        assert_int_equal(store_remove_rest(s, "f.jsonl", &documents, &questions, only_count, &gone),
+                         OK);
+        assert_int_equal(gone.documents, 197);
+        assert_int_equal(gone.questions, 1);
+        assert_int_equal(counts().documents, only_count ? 200 : 3); /* 7, 107, 199 */
+        assert_int_equal(counts().questions[SPLIT_TRAIN], only_count);
+    }
+    store_keys_clear(&documents);
+    store_keys_clear(&questions);
+}
+
 /* ---- questions ---- */
 
 static store_change ask(store_question q) {
     store_change change;
-    assert_int_equal(store_put_question(s, &q, &change), OK);
+    assert_int_equal(store_put_question(s, &q, &change, NULL), OK);
     return change;
 }
 
@@ -397,10 +428,10 @@ static void lists_that_are_not_lists_of_strings_are_refused(void **state) {
     (void)state;
     store_change change;
     store_question q = {.id = "q", .question = "Who?", .answers = "[1]"};
-    assert_int_equal(store_put_question(s, &q, &change), ERR_ARG);
+    assert_int_equal(store_put_question(s, &q, &change, NULL), ERR_ARG);
     assert_string_equal(err_msg(), "question q: answers[0] is not a string");
     q = (store_question){.id = "q", .question = "Who?", .documents = "{}"};
-    assert_int_equal(store_put_question(s, &q, &change), ERR_ARG);
+    assert_int_equal(store_put_question(s, &q, &change, NULL), ERR_ARG);
     assert_int_equal(counts().questions[SPLIT_TRAIN], 0);
 }
 
@@ -592,6 +623,7 @@ int main(void) {
         T(a_changed_text_takes_its_passages_along),
         T(another_cut_makes_all_passages_stale),
         T(a_blank_document_is_cut_into_nothing_once),
+        T(the_rest_of_a_file_is_removed_but_for_what_is_kept),
         T(a_question_comes_back_as_it_was_put),
         T(a_question_is_in_one_split_the_last_named),
         T(lists_that_are_not_lists_of_strings_are_refused),

@@ -104,7 +104,11 @@ static void a_terminal_shows_one_line_below_the_log(void **state) {
     (void)state;
     int master, slave, kept = dup(STDERR_FILENO);
     struct winsize size = {.ws_row = 24, .ws_col = 30};
-    assert_int_equal(openpty(&master, &slave, NULL, NULL, &size), 0);
+    if (openpty(&master, &slave, NULL, NULL, &size)) {
+        print_message("skipped: no pseudo-terminal can be had (is /dev/pts mounted?)\n");
+        close(kept);
+        skip();
+    }
     fflush(stderr);
     dup2(slave, STDERR_FILENO);
     job_with_a_bar();

@@ -15,6 +15,10 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#if !defined(bit_AMX_TILE) && defined(bit_AMXTILE) /* clang's spelling */
+#define bit_AMX_TILE bit_AMXTILE
+#define bit_AMX_BF16 bit_AMXBF16
+#endif
 #endif
 
 /* Best last. AVX512-BF16 is chosen unasked only where it has the rate to pay for rounding:
