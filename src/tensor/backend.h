@@ -115,6 +115,18 @@ const backend *backend_ref(void);
  * so that a wrong RAGLAN_CPU is a sentence; backend_cpu can only abort. */
 status backend_find(const char *name, const backend **out);
 
+/* What a model that is only read multiplies in. A precision is a backend: hand it to graph_new. */
+typedef enum precision {
+    PRECISION_AUTO, /* backend_cpu: bf16 where that is the fast way, else f32 */
+    PRECISION_F32,
+    PRECISION_BF16,
+    PRECISION_INT8, /* leaf weights by output channel, activations by row (cpu/int8.c); the other
+                       products as AUTO */
+} precision;
+/* ERR_BACKEND where the chosen family has no bf16. */
+status backend_precise(precision p, const backend **out);
+const backend *backend_int8(const backend *base); /* base with 8-bit products of leaf weights */
+
 #ifdef __cplusplus
 }
 #endif

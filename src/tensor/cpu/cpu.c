@@ -62,7 +62,9 @@ static unsigned detect(void) {
         has |= CPU_BF16;
     if ((has & CPU_BF16) && __get_cpuid(0, &a1, &b1, &c1, &d1) && b1 == signature_AMD_ebx)
         has |= CPU_FAST_BF16;
+    if ((has & CPU_AVX512) && (c & bit_AVX512VNNI)) has |= CPU_VNNI;
     if ((has & CPU_BF16) && tiles && amx_permitted()) has |= CPU_AMX;
+    if ((has & CPU_AMX) && (d & bit_AMX_INT8)) has |= CPU_AMX_INT8;
     return has;
 }
 #else
@@ -128,4 +130,30 @@ const backend *backend_cpu(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, choose);
     return chosen;
+}
+
+/* ---- precisions ---- */
+
+/* The best family that multiplies in f32, up to the chosen one. */
+static const backend *f32_family(void) {
+    const backend *best = NULL;
+    for (int i = 0; i < N_FAMILIES; i++) {
+        if (is_here(&families[i]) && !families[i].get()->rounds_to_bf16) best = families[i].get();
+        if (!strcmp(families[i].name, backend_cpu()->name)) break;
+    }
+    return best;
+}
+
+status backend_precise(precision p, const backend **out) {
+    const backend *be = backend_cpu();
+    if (p == PRECISION_F32) be = f32_family();
+    if (p == PRECISION_BF16) be = be->rounds_to_bf16 ? be : NULL;
+    if (p == PRECISION_INT8) be = backend_int8(be);
+    if (!be)
+        FAIL(ERR_BACKEND,
+             "precision bf16: kernels '%s' have no such products; use f32 or int8, or set "
+             "RAGLAN_CPU where the processor has AVX512-BF16 or AMX",
+             backend_cpu()->name);
+    *out = be;
+    return OK;
 }

@@ -11,6 +11,8 @@ enum {
     CPU_BF16 = 4,       /* AVX512-BF16: VDPBF16PS and conversion */
     CPU_FAST_BF16 = 16, /* ... at twice the rate of f32 */
     CPU_AMX = 8,        /* AMX-TILE, AMX-BF16, and the kernel's leave to use the tiles */
+    CPU_VNNI = 32,      /* AVX512-VNNI: VPDPBUSD */
+    CPU_AMX_INT8 = 64,  /* the tiles multiply bytes */
 };
 /* Sets of instructions that both the processor and the operating system offer. */
 unsigned cpu_features(void);
@@ -62,7 +64,8 @@ typedef struct row_kind {
 void attention_forward(const gemm_kind *g, const row_kind *r, const attention *at);
 void attention_backward(const gemm_kind *g, const row_kind *r, const attention *at);
 
-/* Parts of a family that a higher one takes over. */
+/* Parts of a family that another one takes over. */
+void amx_configure(void); /* this thread's tiles: eight of 16 rows by 64 bytes */
 extern const row_kind rows_avx512;
 extern const gemm_kind gemm_bf16;
 void finish_avx512(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
@@ -82,8 +85,12 @@ void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char 
                 float *c, int64_t ldc, bool add);
 
 /* ---- memory (pack.c) ---- */
-/* The packed copy of mm->b, renewed when it is not of this version, place and shape. Borrowed. */
-const char *pack_get(pack_cache *p, const gemm_kind *g, const matmul *mm);
+/* The packed copy of mm->b in `bytes` bytes as `pack` makes it, renewed when it is not of this
+ * kind, version, place and shape. A weight keeps one copy for each way and orientation. Borrowed. */
+enum pack_way { PACK_FLOAT, PACK_INT8, PACK_WAYS };
+typedef void pack_fn(const void *kind, const matmul *mm, char *panels);
+const char *pack_get(pack_cache *p, enum pack_way way, const void *kind, const matmul *mm,
+                     size_t bytes, pack_fn *pack);
 
 /* This thread's own memory, 64-byte-aligned, contents undefined, kept until the thread ends: no
  * allocation once the largest shape has been seen. Valid until the same slot is asked for again. */

@@ -95,6 +95,10 @@ void gemm_pack_b(const gemm_kind *g, const matmul *mm, int64_t k0, int64_t k, ch
     par_for(p.line_cuts * cuts(k, PACK_K), pack_task, &p);
 }
 
+static void pack_all(const void *kind, const matmul *mm, char *panels) {
+    gemm_pack_b(kind, mm, 0, mm->k, panels);
+}
+
 /* ---- blocks of c ---- */
 
 void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char *a, const char *b,
@@ -201,7 +205,7 @@ void gemm_run(const gemm_kind *g, const matmul *mm) {
     if (mm->m <= 0 || mm->n <= 0) return;
     product p = {.g = g, .mm = mm, .k = mm->k};
     if (mm->packs) {
-        p.b = pack_get(mm->packs, g, mm);
+        p.b = pack_get(mm->packs, PACK_FLOAT, g, mm, gemm_b_bytes(g, mm->k, mm->n), pack_all);
         p.kc = KC_CACHED / g->elem;
         run_tasks(&p);
         return;

@@ -53,7 +53,7 @@ void *scratch_take(enum scratch_slot slot, size_t bytes) {
 /* ---- packed weights ---- */
 
 typedef struct packed {
-    const gemm_kind *kind; /* NULL: nothing packed yet */
+    const void *kind; /* whose order the panels are in; NULL: nothing packed yet */
     const float *b;
     int64_t k, n, ldb;
     uint64_t version;
@@ -61,8 +61,8 @@ typedef struct packed {
 } packed;
 
 struct pack_cache {
-    pthread_mutex_t lock; /* several threads may read one model */
-    packed way[2];        /* by b_t */
+    pthread_mutex_t lock;     /* several threads may read one model */
+    packed way[PACK_WAYS][2]; /* [.][b_t] */
 };
 
 pack_cache *pack_new(void) {
@@ -73,21 +73,23 @@ pack_cache *pack_new(void) {
 
 void pack_free(pack_cache *p) {
     if (!p) return;
-    for (int i = 0; i < 2; i++) free(p->way[i].panels.at);
+    for (int i = 0; i < PACK_WAYS; i++)
+        for (int t = 0; t < 2; t++) free(p->way[i][t].panels.at);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }
 
-const char *pack_get(pack_cache *p, const gemm_kind *g, const matmul *mm) {
+const char *pack_get(pack_cache *p, enum pack_way way, const void *kind, const matmul *mm,
+                     size_t bytes, pack_fn *pack) {
     pthread_mutex_lock(&p->lock);
-    packed *w = &p->way[mm->b_t];
-    bool same = w->kind == g && w->b == mm->b && w->k == mm->k && w->n == mm->n &&
+    packed *w = &p->way[way][mm->b_t];
+    bool same = w->kind == kind && w->b == mm->b && w->k == mm->k && w->n == mm->n &&
                 w->ldb == mm->ldb && w->version == mm->version;
     if (!same) {
-        block_grow(&w->panels, gemm_b_bytes(g, mm->k, mm->n));
-        gemm_pack_b(g, mm, 0, mm->k, w->panels.at);
+        block_grow(&w->panels, bytes);
+        pack(kind, mm, w->panels.at);
         block panels = w->panels;
-        *w = (packed){g, mm->b, mm->k, mm->n, mm->ldb, mm->version, panels};
+        *w = (packed){kind, mm->b, mm->k, mm->n, mm->ldb, mm->version, panels};
     }
     const char *at = w->panels.at;
     pthread_mutex_unlock(&p->lock);
