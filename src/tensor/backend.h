@@ -82,7 +82,7 @@ typedef struct backend {
 
     /* Rows of [rows, cols], contiguous. Norms save what backward needs in stat [rows, 2];
      * backward adds to dx, dgain and dbias, any of which may be NULL. */
-    void (*layer_norm)(int64_t rows, int64_t cols, const float *x, const float *gain,
+    void (*layer_norm)(int64_t rows, int64_t cols, float eps, const float *x, const float *gain,
                        const float *bias, float *y, float *stat);
     void (*layer_norm_back)(int64_t rows, int64_t cols, const float *x, const float *gain,
                             const float *stat, const float *dy, float *dx, float *dgain,

@@ -23,6 +23,7 @@ typedef struct norm_job {
     const backend *be;
     bool layer; /* else RMS */
     int64_t cols, grain;
+    float eps; /* of the layer norm */
     const float *x, *gain, *bias, *dy;
     float *y, *stat, *dx;
     float *dgains, *dbiases; /* [pieces, D] parts, or NULL */
@@ -33,7 +34,7 @@ static void norm_piece(void *arg, int64_t begin, int64_t end, int worker) {
     norm_job *j = arg;
     int64_t at = begin * j->cols;
     if (j->layer)
-        j->be->layer_norm(end - begin, j->cols, j->x + at, j->gain, j->bias, j->y + at,
+        j->be->layer_norm(end - begin, j->cols, j->eps, j->x + at, j->gain, j->bias, j->y + at,
                           j->stat + 2 * begin);
     else
         j->be->rms_norm(end - begin, j->cols, j->x + at, j->gain, j->y + at, j->stat + 2 * begin);
@@ -83,11 +84,12 @@ static void norm_back(graph *g, record *r) {
     add_parts(g, n->bias, j.dbiases, n_parts);
 }
 
-static tensor *norm(graph *g, tensor *x, tensor *gain, tensor *bias) {
+static tensor *norm(graph *g, tensor *x, tensor *gain, tensor *bias, float eps) {
     tensor *y = graph_result(g, x->rows, x->cols);
     norm_job j = {.be = g->be,
                   .layer = bias,
                   .cols = x->cols,
+                  .eps = eps,
                   .x = x->v,
                   .gain = gain ? gain->v : NULL,
                   .bias = bias ? bias->v : NULL,
@@ -107,14 +109,18 @@ static void check_row(const char *op, const tensor *x, const tensor *row) {
 }
 
 tensor *t_layer_norm(graph *g, tensor *x, tensor *gain, tensor *bias) {
+    return t_layer_norm_eps(g, x, gain, bias, 1e-5f);
+}
+
+tensor *t_layer_norm_eps(graph *g, tensor *x, tensor *gain, tensor *bias, float eps) {
     check_row("layer_norm", x, gain);
     check_row("layer_norm", x, bias);
-    return norm(g, x, gain, bias);
+    return norm(g, x, gain, bias, eps);
 }
 
 tensor *t_rms_norm(graph *g, tensor *x, tensor *gain) {
     if (gain) check_row("rms_norm", x, gain);
-    return norm(g, x, gain, NULL);
+    return norm(g, x, gain, NULL, 0);
 }
 
 /* ---- unit length ---- */

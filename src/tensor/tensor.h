@@ -84,6 +84,7 @@ tensor *t_concat(graph *g, tensor *const *parts, int64_t n);          /* one und
 
 /* ---- norms ---- */
 tensor *t_layer_norm(graph *g, tensor *x, tensor *gain, tensor *bias); /* [1, D] each; eps 1e-5 */
+tensor *t_layer_norm_eps(graph *g, tensor *x, tensor *gain, tensor *bias, float eps);
 tensor *t_rms_norm(graph *g, tensor *x, tensor *gain);                 /* gain NULL: 1; eps 1e-6 */
 tensor *t_normalize(graph *g, tensor *x); /* rows to unit length; a zero row stays zero */
 

@@ -115,6 +115,9 @@ static void linear_layers_have_right_gradients(void **state) {
 
 /* ---- norms ---- */
 
+MAKE(layer_norm_eps) {
+    return t_layer_norm_eps(g, in[0], in[1], in[2], 1e-12f);
+}
 MAKE(layer_norm) {
     return t_layer_norm(g, in[0], in[1], in[2]);
 }
@@ -130,6 +133,7 @@ MAKE(normalize) {
 
 static const grad_case norms[] = {
     CASE("layer norm", layer_norm, .in = {{4, 7}, {1, 7}, {1, 7}}),
+    CASE("layer norm, BERT's eps", layer_norm_eps, .in = {{3, 6}, {1, 6}, {1, 6}}),
     CASE("layer norm, one row", layer_norm, .in = {{1, 5}, {1, 5}, {1, 5}}),
     CASE("rms norm", rms_norm, .in = {{4, 7}, {1, 7}}),
     CASE("rms norm without gain", rms_norm_plain, .in = {{3, 7}}),

@@ -184,7 +184,7 @@ static float *all_results(const backend *be, int64_t *n) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; at += sizes[i++]) out[i] = all + at;
     int32_t ids[T];
     for (int i = 0; i < T; i++) ids[i] = i * i % 7;
-    be->layer_norm(T, D, x, gain, gain, out[0], out[1]);
+    be->layer_norm(T, D, 1e-5f, x, gain, gain, out[0], out[1]);
     be->layer_norm_back(T, D, x, gain, out[1], dy, out[2], out[4], out[5]);
     attention t = {
         .q = x, .k = x + T * D, .v = x + 2 * T * D, .q_stride = D, .k_stride = D, .v_stride = D};

@@ -11,9 +11,8 @@
 #include <math.h>
 #include <string.h>
 
-#define LAYER_NORM_EPS 1e-5
-#define RMS_NORM_EPS   1e-6
-#define SUM_PIECE      65536 /* sum_squares adds pieces of this many elements in order */
+#define RMS_NORM_EPS 1e-6
+#define SUM_PIECE    65536 /* sum_squares adds pieces of this many elements in order */
 
 /* ---- activations ---- */
 
@@ -167,14 +166,14 @@ static void attention_backward_ref(const attention *at) {
 /* ---- norms and softmax ---- */
 
 /* stat[r] = mean, 1 / deviation. */
-static void layer_norm_ref(int64_t rows, int64_t cols, const float *x, const float *gain,
+static void layer_norm_ref(int64_t rows, int64_t cols, float eps, const float *x, const float *gain,
                            const float *bias, float *y, float *stat) {
     for (int64_t r = 0; r < rows; r++, x += cols, y += cols, stat += 2) {
         double mean = 0, var = 0;
         for (int64_t c = 0; c < cols; c++) mean += x[c];
         mean /= (double)cols;
         for (int64_t c = 0; c < cols; c++) var += (x[c] - mean) * (x[c] - mean);
-        double inv = 1 / sqrt(var / (double)cols + LAYER_NORM_EPS);
+        double inv = 1 / sqrt(var / (double)cols + (double)eps);
         for (int64_t c = 0; c < cols; c++) y[c] = (float)((x[c] - mean) * inv * gain[c] + bias[c]);
         stat[0] = (float)mean;
         stat[1] = (float)inv;

@@ -205,6 +205,7 @@ static void mix(int64_t n, int64_t cols, const float *s, const float *x, int64_t
 
 typedef struct by_rows {
     int64_t rows, cols, piece;
+    float eps; /* layer norm */
     const float *x, *gain, *bias, *dy;
     float *y, *stat, *dgain, *dbias; /* in backward: dgain, dbias [pieces, cols] */
     const int32_t *id;
@@ -235,7 +236,7 @@ static void layer_norm_piece(void *arg, int64_t begin, int64_t end, int worker) 
         vf m = v_set(mean), square = v_set(0);
         EACH(cols, vf d = LOAD(x) - m; STORE(y, d););
         EACH(cols, vf d = LOAD(y); square = v_fma(d, d, square););
-        float inv = 1 / sqrtf(v_sum(square) / (float)cols + 1e-5f);
+        float inv = 1 / sqrtf(v_sum(square) / (float)cols + s->eps);
         vf scale = v_set(inv);
         EACH(cols, STORE(y, v_fma(LOAD(y) * scale, LOAD(gain), LOAD(bias))););
         s->stat[2 * r] = mean;
@@ -243,9 +244,10 @@ static void layer_norm_piece(void *arg, int64_t begin, int64_t end, int worker) 
     }
 }
 
-static void layer_norm(int64_t n, int64_t cols, const float *x, const float *gain,
+static void layer_norm(int64_t n, int64_t cols, float eps, const float *x, const float *gain,
                        const float *bias, float *y, float *stat) {
-    by_rows s = {.cols = cols, .x = x, .gain = gain, .bias = bias, .y = y, .stat = stat};
+    by_rows s = {
+        .cols = cols, .eps = eps, .x = x, .gain = gain, .bias = bias, .y = y, .stat = stat};
     par_range(n, rows_of(cols), layer_norm_piece, &s);
 }
 
