@@ -130,27 +130,10 @@ span corpus_document(const corpus *c, int64_t document_key) {
 
 /* ---- text of tokens ---- */
 
-static const char blank_mark[] = "\xe2\x96\x81"; /* U+2581, SentencePiece's blank */
-
-static void add_piece(const tokenizer *t, int32_t id, buf *out) {
-    uint8_t flags = tokenizer_flags(t, id);
-    const char *piece = tokenizer_piece(t, id);
-    if (flags & PIECE_SPECIAL) return;
-    if (flags & PIECE_BYTE) {
-        buf_putc(out, (char)strtol(piece + 3, NULL, 16)); /* <0x41> */
-        return;
-    }
-    for (const char *at; (at = strstr(piece, blank_mark)); piece = at + 3) {
-        buf_add(out, piece, (size_t)(at - piece));
-        buf_putc(out, ' ');
-    }
-    buf_puts(out, piece);
-}
-
 void tokens_text(const tokenizer *t, const int32_t *ids, int64_t n, buf *out, int64_t *begins) {
     for (int64_t j = 0; j < n; j++) {
         if (begins) begins[j] = (int64_t)out->len;
-        add_piece(t, ids[j], out);
+        tokenizer_spell(t, ids[j], out);
     }
     if (begins) begins[n] = (int64_t)out->len;
 }

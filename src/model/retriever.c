@@ -1,5 +1,6 @@
-/* The retriever's configuration and parameters, and its one forward pass. Texts are sorted by how
- * many windows they have, so those still being read are always the first rows of the state. */
+/* The retriever's configuration and parameters, and its one forward pass: BERT's where it is one,
+ * else the recurring transformer's. There texts are sorted by how many windows they have, so those
+ * still being read are always the first rows of the state. */
 #include "model/retriever.h"
 
 #include <math.h>
@@ -18,12 +19,56 @@ retriever_config retriever_defaults(void) {
                               .title = true};
 }
 
+retriever_config retriever_of_bert(const bert_config *c, bool unit) {
+    return (retriever_config){.arch = RETRIEVER_BERT,
+                              .vocab = c->vocab,
+                              .dim = c->dim,
+                              .embedding_dim = c->dim,
+                              .window = c->max_tokens,
+                              .n_blocks = c->n_blocks,
+                              .n_heads = c->n_heads,
+                              .dropout = c->dropout,
+                              .unit = unit,
+                              .title = true,
+                              .bert = *c};
+}
+
+static json_t *bert_json(const bert_config *c) {
+    return json_pack("{s:I, s:I, s:I, s:f, s:s, s:i, s:i}", "ffn", (json_int_t)c->ffn, "positions",
+                     (json_int_t)c->positions, "types", (json_int_t)c->types, "norm_eps",
+                     (double)c->eps, "pooling", c->pools_first ? "cls" : "mean", "cls", c->first,
+                     "sep", c->last);
+}
+
 json_t *retriever_config_json(const retriever_config *c) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:i, s:i, s:f, s:b, s:b, s:b}", "vocab_size",
-                     (json_int_t)c->vocab, "dim", (json_int_t)c->dim, "embedding_dim",
-                     (json_int_t)c->embedding_dim, "window", (json_int_t)c->window, "num_blocks",
-                     c->n_blocks, "num_heads", c->n_heads, "dropout", (double)c->dropout, "bag",
-                     c->bag, "unit", c->unit, "title", c->title);
+    json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:i, s:i, s:f, s:b, s:b, s:b}", "vocab_size",
+                          (json_int_t)c->vocab, "dim", (json_int_t)c->dim, "embedding_dim",
+                          (json_int_t)c->embedding_dim, "window", (json_int_t)c->window,
+                          "num_blocks", c->n_blocks, "num_heads", c->n_heads, "dropout",
+                          (double)c->dropout, "bag", c->bag, "unit", c->unit, "title", c->title);
+    if (c->arch == RETRIEVER_BERT) {
+        json_object_set_new(j, "architecture", json_string("bert"));
+        json_object_set_new(j, "bert", bert_json(&c->bert));
+    }
+    return j;
+}
+
+/* The part of its own; the rest is c's. */
+static status bert_config_read(const json_t *j, const retriever_config *c, bert_config *out) {
+    *out = (bert_config){.vocab = c->vocab,
+                         .dim = c->dim,
+                         .ffn = json_int(j, "ffn", 0),
+                         .positions = json_int(j, "positions", 0),
+                         .types = json_int(j, "types", 0),
+                         .n_blocks = c->n_blocks,
+                         .n_heads = c->n_heads,
+                         .eps = (float)json_num(j, "norm_eps", 0),
+                         .dropout = c->dropout,
+                         .pools_first = !strcmp(json_str(j, "pooling", "mean"), "cls"),
+                         .first = (int32_t)json_int(j, "cls", -1),
+                         .last = (int32_t)json_int(j, "sep", -1),
+                         .max_tokens = c->window};
+    return bert_check(out);
 }
 
 status retriever_config_read(const json_t *j, retriever_config *out) {
@@ -47,6 +92,14 @@ status retriever_config_read(const json_t *j, retriever_config *out) {
              "wanted positive sizes and a dim that is a multiple of num_heads",
              (long)c.vocab, (long)c.dim, (long)c.embedding_dim, (long)c.window, c.n_blocks,
              c.n_heads);
+    const char *arch = json_str(j, "architecture", "recurring");
+    if (!strcmp(arch, "bert")) {
+        c.arch = RETRIEVER_BERT;
+        TRY(bert_config_read(json_object_get(j, "bert"), &c, &c.bert));
+    } else if (strcmp(arch, "recurring")) {
+        FAIL(ERR_FORMAT, "retriever configuration: architecture '%s', wanted recurring or bert",
+             arch);
+    }
     *out = c;
     return OK;
 }
@@ -58,11 +111,9 @@ static void fill_idf(retriever *m, const float *idf) {
         m->token_weight->v[2 * i] = m->token_weight->v[2 * i + 1] = idf[i];
 }
 
-retriever *retriever_new(const retriever_config *c, const float *idf, uint64_t seed,
-                         bool with_grad) {
-    retriever *m = xcalloc(1, sizeof *m);
-    m->c = *c;
-    m->p = params_new();
+/* The tensors of our own encoder. */
+static void add_params(retriever *m) {
+    const retriever_config *c = &m->c;
     layer_options o = {.dim = c->dim,
                        .ffn = 4 * c->dim,
                        .n_heads = c->n_heads,
@@ -102,6 +153,19 @@ retriever *retriever_new(const retriever_config *c, const float *idf, uint64_t s
         c->bag && c->embedding_dim == c->dim
             ? (param_options){.init = INIT_EYE, .scale = 1}
             : (param_options){.init = INIT_NORMAL, .scale = 1.0f / sqrtf((float)c->dim)});
+}
+
+retriever *retriever_new(const retriever_config *c, const float *idf, uint64_t seed,
+                         bool with_grad) {
+    retriever *m = xcalloc(1, sizeof *m);
+    m->c = *c;
+    m->p = params_new();
+    if (c->arch == RETRIEVER_BERT) {
+        m->c.bert.dropout = c->dropout;
+        m->bert = bert_new(m->p, &m->c.bert);
+    } else {
+        add_params(m);
+    }
     /* temperature .05 at the start; training keeps it from falling below .01 */
     m->log_scale =
         params_add(m->p, "log_scale", 1, 1, (param_options){.init = INIT_ONE, .no_decay = true});
@@ -120,6 +184,7 @@ void retriever_free(retriever *m) {
     graph_free(m->inference);
     arena_free(m->inference_arena);
     params_free(m->p);
+    bert_free(m->bert);
     free(m->attends);
     free(m->feeds);
     free(m);
@@ -252,6 +317,10 @@ static tensor *state_of(retriever *m, graph *g, tensor *e, int64_t n_tokens, spa
 
 tensor *retriever_encode(retriever *m, graph *g, const int32_t *ids, spans texts, text_kind kind,
                          bool use_blocks) {
+    if (m->bert) {
+        tensor *v = bert_encode(m->bert, g, ids, texts);
+        return m->c.unit ? t_normalize(g, v) : v;
+    }
     int64_t n_tokens = 0;
     for (int64_t i = 0; i < texts.n; i++)
         if (texts.at[i].end > n_tokens) n_tokens = texts.at[i].end;

@@ -12,6 +12,7 @@
 
 #include "text/memo_int.h"
 #include "text/spm_int.h"
+#include "text/wordpiece_int.h"
 #include "util/file.h"
 #include "util/hash.h"
 #include "util/unicode.h"
@@ -24,7 +25,8 @@ static const char BLANK[] = "\xe2\x96\x81"; /* U+2581, SentencePiece's visible b
 static const char REPLACEMENT[] = "\xef\xbf\xbd"; /* U+FFFD */
 
 struct tokenizer {
-    spm *model;
+    spm *model;    /* one of the two */
+    wordpiece *wp; /* then the three below are not there */
     char hash[41];
     int32_t size;
     uint8_t *flags;   /* [size] PIECE_* */
@@ -41,16 +43,10 @@ static int byte_of(const char *piece) {
     return strncmp(piece, "<0x", 3) == 0 ? (int)strtol(piece + 3, NULL, 16) : -1;
 }
 
-static uint8_t flags_of(const spm *m, int32_t id) {
-    if (spm_is_special(m, id)) return PIECE_SPECIAL;
-    if (spm_is_byte(m, id)) return PIECE_BYTE;
-    const char *s = spm_piece(m, id);
-    size_t n = strlen(s), i = 0;
+/* What the text of a piece says about it, from byte i on. */
+static uint8_t flags_of_text(const char *s, size_t i) {
+    size_t n = strlen(s);
     uint8_t flags = 0;
-    if (strncmp(s, BLANK, BLANK_BYTES) == 0) {
-        flags |= PIECE_WORD;
-        i = BLANK_BYTES;
-    }
     bool letter = false, number = false, punct = false;
     while (i < n) {
         int32_t c = utf8_next(s, n, &i);
@@ -63,6 +59,21 @@ static uint8_t flags_of(const spm *m, int32_t id) {
     if (number) flags |= PIECE_DIGIT;
     if (punct && !letter && !number) flags |= PIECE_PUNCT;
     return flags;
+}
+
+static uint8_t flags_of(const spm *m, int32_t id) {
+    if (spm_is_special(m, id)) return PIECE_SPECIAL;
+    if (spm_is_byte(m, id)) return PIECE_BYTE;
+    const char *s = spm_piece(m, id);
+    bool begins = strncmp(s, BLANK, BLANK_BYTES) == 0;
+    return (uint8_t)((begins ? PIECE_WORD : 0) | flags_of_text(s, begins ? BLANK_BYTES : 0));
+}
+
+static uint8_t flags_of_wordpiece(const wordpiece *w, int32_t id) {
+    if (wordpiece_is_special(w, id)) return PIECE_SPECIAL;
+    bool begins = wordpiece_begins_word(w, id);
+    return (uint8_t)((begins ? PIECE_WORD : 0) |
+                     flags_of_text(w->piece[id], begins ? 0 : w->n_prefix));
 }
 
 static void add_id(void *arg, int32_t id, int64_t begin, int64_t end) {
@@ -92,8 +103,10 @@ static bool may_split(const tokenizer *t) {
 }
 
 static void describe_pieces(tokenizer *t) {
-    t->size = spm_size(t->model);
+    t->size = t->wp ? t->wp->size : spm_size(t->model);
     t->flags = xcalloc((size_t)t->size, sizeof *t->flags);
+    for (int32_t id = 0; t->wp && id < t->size; id++) t->flags[id] = flags_of_wordpiece(t->wp, id);
+    if (t->wp) return;
     t->byte = xcalloc((size_t)t->size, sizeof *t->byte);
     for (int32_t id = 0; id < t->size; id++) {
         t->flags[id] = flags_of(t->model, id);
@@ -106,6 +119,14 @@ static void describe_pieces(tokenizer *t) {
         spm_find(t->model, "</s>") == TOKEN_EOS && spm_find(t->model, "<unk>") == TOKEN_UNK;
 }
 
+static status load_sentencepiece(const buf *bytes, const char *path, spm **out) {
+    status st = spm_load(bytes->at, bytes->len, out);
+    if (!st && spm_size(*out) == 0)
+        st = err_set(ERR_FORMAT, __FILE__, __LINE__, "the model has no pieces");
+    return st ? err_wrap(st, "%s: not a usable SentencePiece model (%zu bytes)", path, bytes->len)
+              : OK;
+}
+
 status tokenizer_open(const char *path, tokenizer **out) {
     if (!file_exists(path))
         FAIL(ERR_STATE, "%s: there is no tokenizer yet; make one with: raglan train tokenizer",
@@ -113,11 +134,9 @@ status tokenizer_open(const char *path, tokenizer **out) {
     buf bytes = {0};
     TRY(file_read(path, MODEL_MAX_BYTES, &bytes));
     tokenizer *t = xcalloc(1, sizeof *t);
-    status st = spm_load(bytes.at, bytes.len, &t->model);
-    if (!st && spm_size(t->model) == 0)
-        st = err_set(ERR_FORMAT, __FILE__, __LINE__, "the model has no pieces");
+    status st = bytes.len && bytes.at[0] == '{' ? wordpiece_load(bytes.at, bytes.len, path, &t->wp)
+                                                : load_sentencepiece(&bytes, path, &t->model);
     if (st) {
-        st = err_wrap(st, "%s: not a usable SentencePiece model (%zu bytes)", path, bytes.len);
         tokenizer_close(t);
     } else {
         sha1_hex(bytes.at, bytes.len, t->hash);
@@ -131,6 +150,7 @@ status tokenizer_open(const char *path, tokenizer **out) {
 void tokenizer_close(tokenizer *t) {
     if (!t) return;
     if (t->model) spm_free(t->model);
+    wordpiece_free(t->wp);
     memo_free(t->memo);
     free(t->flags);
     free(t->byte);
@@ -162,11 +182,11 @@ uint8_t tokenizer_flags(const tokenizer *t, int32_t id) {
 
 const char *tokenizer_piece(const tokenizer *t, int32_t id) {
     must_be_id(t, id);
-    return spm_piece(t->model, id);
+    return t->wp ? t->wp->piece[id] : spm_piece(t->model, id);
 }
 
 int32_t tokenizer_find(const tokenizer *t, const char *piece) {
-    return spm_find(t->model, piece);
+    return t->wp ? wordpiece_find(t->wp, piece, strlen(piece)) : spm_find(t->model, piece);
 }
 
 /* ---- encoding ---- */
@@ -249,7 +269,9 @@ static void encode_words(const tokenizer *t, const char *text, size_t n, collect
 void tokenizer_encode(const tokenizer *t, const char *text, size_t n, tokens *out) {
     int64_t n_before = out->n;
     collector c = {.out = out, .skip_first = -1};
-    if (t->memo)
+    if (t->wp)
+        wordpiece_encode(t->wp, text, n, out);
+    else if (t->memo)
         encode_words(t, text, n, &c);
     else
         spm_encode(t->model, text, n, collect, &c);
@@ -300,26 +322,48 @@ static void add_byte(token_stream *s, unsigned char c, buf *out) {
     }
 }
 
+static bool is_unknown(const tokenizer *t, int32_t id) {
+    return t->wp ? id == t->wp->unknown : strcmp(spm_piece(t->model, id), "<unk>") == 0;
+}
+
+void tokenizer_spell(const tokenizer *t, int32_t id, buf *out) {
+    must_be_id(t, id);
+    const char *piece = tokenizer_piece(t, id);
+    if (t->flags[id] & PIECE_SPECIAL) return;
+    if (t->flags[id] & PIECE_BYTE) {
+        buf_putc(out, (char)t->byte[id]);
+    } else if (t->wp) {
+        bool begins = t->flags[id] & PIECE_WORD;
+        if (begins) buf_putc(out, ' ');
+        buf_puts(out, begins ? piece : piece + t->wp->n_prefix);
+    } else {
+        for (const char *blank; (blank = strstr(piece, BLANK)); piece = blank + BLANK_BYTES) {
+            buf_add(out, piece, (size_t)(blank - piece));
+            buf_putc(out, ' ');
+        }
+        buf_puts(out, piece);
+    }
+}
+
 void token_stream_add(const tokenizer *t, token_stream *s, int32_t id, buf *out) {
     must_be_id(t, id);
-    if (t->byte[id] >= 0) {
+    if (t->flags[id] & PIECE_BYTE) {
         add_byte(s, (unsigned char)t->byte[id], out);
         s->begun = true;
         return;
     }
     flush_pending(s, out);
-    const char *piece = spm_piece(t->model, id);
     if (t->flags[id] & PIECE_SPECIAL) {
-        if (strcmp(piece, "<unk>") == 0) buf_puts(out, " \xe2\x81\x87 "); /* U+2047 */
+        if (is_unknown(t, id)) buf_puts(out, " \xe2\x81\x87 "); /* U+2047 */
         return;
     }
-    if (!s->begun && strncmp(piece, BLANK, BLANK_BYTES) == 0) piece += BLANK_BYTES;
-    s->begun = true;
-    for (const char *blank; (blank = strstr(piece, BLANK)); piece = blank + BLANK_BYTES) {
-        buf_add(out, piece, (size_t)(blank - piece));
-        buf_putc(out, ' ');
+    size_t at = out->len;
+    tokenizer_spell(t, id, out);
+    if (!s->begun && out->len > at && out->at[at] == ' ') { /* none before the first word */
+        memmove(out->at + at, out->at + at + 1, out->len - at);
+        out->len--;
     }
-    buf_puts(out, piece);
+    s->begun = true;
 }
 
 void token_stream_end(token_stream *s, buf *out) {

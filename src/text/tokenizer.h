@@ -1,8 +1,10 @@
 #ifndef RAGLAN_TEXT_TOKENIZER_H
 #define RAGLAN_TEXT_TOKENIZER_H
-/* Tokenizer: text <-> pieces of a SentencePiece model (Kudo & Richardson 2018), with the
- * byte range of every piece in the text it came from. The one door to SentencePiece is
- * text/spm.cc; the file is an ordinary .model that other tools read and encode alike.
+/* Tokenizer: text <-> pieces, with the byte range of every piece in the text it came from. Of two
+ * kinds, told apart by their file: a SentencePiece model (Kudo & Richardson 2018), which is what a
+ * collection trains on itself, and BERT's WordPiece (text/wordpiece.c), which comes with imported
+ * encoders. The one door to SentencePiece is text/spm.cc; the file is an ordinary .model that other
+ * tools read and encode alike.
  *
  * A model trained here keeps every character as it is, with two exceptions that are part of
  * the model file: a run of blanks, tabs and line ends counts as one blank, and lower_case
@@ -37,28 +39,34 @@ typedef status (*text_source)(void *arg, const char **text, size_t *n, bool *mor
  * largest possible one, with a warning. ERR_ARG: vocab_size out of 300..1000000, or no text. */
 status tokenizer_train(const tokenizer_options *o, text_source next, void *arg, const char *path);
 
-/* Opens a .model (ours or another's). ERR_STATE when absent (names the command that trains
- * one), ERR_FORMAT when damaged. The handle is immutable: any number of threads may use it. */
+/* Opens a .model (ours or another's) or a WordPiece tokenizer.json. ERR_STATE when absent (names
+ * the command that trains one), ERR_FORMAT when damaged or of another kind. The handle is
+ * immutable: any number of threads may use it. */
 status tokenizer_open(const char *path, tokenizer **out);
 void tokenizer_close(tokenizer *t); /* NULL is a no-op */
+/* The WordPiece tokenizer of a Hugging Face folder as the bytes of a tokenizer.json: its own, or
+ * one made of vocab.txt and tokenizer_config.json. ERR_ARG without either; ERR_FORMAT: a piece
+ * stands twice, or the file is broken. What is in a tokenizer.json is looked at by tokenizer_open
+ * only. */
+status tokenizer_read_folder(const char *folder, buf *json);
 
 const char *tokenizer_hash(const tokenizer *t); /* sha1 of the file's bytes, 40 digits */
 int64_t tokenizer_size(const tokenizer *t);     /* pieces; ids are 0..size-1 */
 /* The four special pieces stand at the ids above. False only for models trained elsewhere:
- * they encode and decode here, but raglan's own models cannot be fed from them. */
+ * they encode and decode here, but raglan's own generator cannot be fed from them. */
 bool tokenizer_has_specials(const tokenizer *t);
 
 /* What a piece is, computed once at open. */
 enum {
     PIECE_SPECIAL = 1,  /* control or unknown: PAD, BOS, EOS, UNK */
     PIECE_BYTE = 2,     /* <0x41>: one byte of a character spelled out */
-    PIECE_WORD = 4,     /* begins a word: its text starts with a blank */
+    PIECE_WORD = 4,     /* begins a word: its text starts with a blank (WordPiece: has no ##) */
     PIECE_DIGIT = 8,    /* holds a number character */
     PIECE_CAPITAL = 16, /* its first letter is upper case */
     PIECE_PUNCT = 32,   /* has punctuation or symbols and no letter or number */
 };
 uint8_t tokenizer_flags(const tokenizer *t, int32_t id);
-/* The piece as the model spells it ("▁the", "<0x0A>", "<s>"); borrowed. */
+/* The piece as the model spells it ("▁the", "<0x0A>", "<s>", "##ing"); borrowed. */
 const char *tokenizer_piece(const tokenizer *t, int32_t id);
 int32_t tokenizer_find(const tokenizer *t, const char *piece); /* -1 when absent */
 
@@ -78,12 +86,16 @@ void tokens_add(tokens *t, int32_t id, int64_t begin, int64_t end);
 
 /* Appends the pieces of text (no BOS or EOS; a blank text has none). Cost is linear: texts are
  * encoded word by word, and words met before are remembered (a run of 64 KiB without a blank is
- * cut). Malformed UTF-8 encodes as U+FFFD. Thread-safe. */
+ * cut). Malformed UTF-8 encodes as U+FFFD, or as nothing where the normaliser drops that.
+ * Thread-safe. */
 void tokenizer_encode(const tokenizer *t, const char *text, size_t n, tokens *out);
 /* The ids alone, into the arena (or NULL and *n = 0 for a blank text). */
 int32_t *tokenizer_encode_ids(const tokenizer *t, const char *text, size_t n_bytes, arena *a,
                               int64_t *n);
 
+/* Appends what one piece spells: words begin with a blank, a byte is that byte, specials are
+ * nothing. */
+void tokenizer_spell(const tokenizer *t, int32_t id, buf *out);
 /* Appends the text of ids: specials vanish (UNK is " ⁇ "), bytes join to characters, the
  * blank in front of the first word is dropped. Incomplete characters become U+FFFD. */
 void tokenizer_decode(const tokenizer *t, const int32_t *ids, int64_t n, buf *out);

@@ -55,27 +55,31 @@ int32_t utf8_next(const char *s, size_t n, size_t *i) {
     return size ? decode(at, size) : REPLACEMENT;
 }
 
-void utf8_put(buf *b, int32_t c) {
+int utf8_write(int32_t c, char out[4]) {
     if (c < 0 || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF)) c = REPLACEMENT;
-    char out[4];
-    size_t n = 0;
-    if (c < 0x80)
+    int n = 0;
+    if (c < 0x80) {
         out[n++] = (char)c;
-    else {
-        if (c < 0x800)
-            out[n++] = (char)(0xC0 | c >> 6);
-        else {
-            if (c < 0x10000)
-                out[n++] = (char)(0xE0 | c >> 12);
-            else {
-                out[n++] = (char)(0xF0 | c >> 18);
-                out[n++] = (char)(0x80 | (c >> 12 & 0x3F));
-            }
-            out[n++] = (char)(0x80 | (c >> 6 & 0x3F));
-        }
-        out[n++] = (char)(0x80 | (c & 0x3F));
+        return n;
     }
-    buf_add(b, out, n);
+    if (c < 0x800) {
+        out[n++] = (char)(0xC0 | c >> 6);
+    } else {
+        if (c < 0x10000) {
+            out[n++] = (char)(0xE0 | c >> 12);
+        } else {
+            out[n++] = (char)(0xF0 | c >> 18);
+            out[n++] = (char)(0x80 | (c >> 12 & 0x3F));
+        }
+        out[n++] = (char)(0x80 | (c >> 6 & 0x3F));
+    }
+    out[n++] = (char)(0x80 | (c & 0x3F));
+    return n;
+}
+
+void utf8_put(buf *b, int32_t c) {
+    char bytes[4];
+    buf_add(b, bytes, (size_t)utf8_write(c, bytes));
 }
 
 /* Every byte that does not continue a sequence begins a code point. */
@@ -142,6 +146,25 @@ bool utf8_is_upper(int32_t c) {
     if (c < 0x80) return c >= 'A' && c <= 'Z';
     utf8proc_category_t category = utf8proc_category(c);
     return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LT;
+}
+
+bool utf8_is_control(int32_t c) {
+    utf8proc_category_t k = utf8proc_category(c);
+    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
+}
+
+bool utf8_is_mark_alone(int32_t c) {
+    return c >= 0x300 && utf8proc_category(c) == UTF8PROC_CATEGORY_MN;
+}
+
+int utf8_decompose(int32_t c, int32_t *out) {
+    out[0] = c;
+    if (c < 0xC0) return 1;
+    int boundary = 0;
+    utf8proc_ssize_t n = utf8proc_decompose_char(c, out, UTF8_PARTS,
+                                                 UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, &boundary);
+    MUST(n > 0 && n <= UTF8_PARTS, "U+%04X has %zd parts", (unsigned)c, (ssize_t)n);
+    return (int)n;
 }
 
 void utf8_add_lower(buf *b, const char *s, size_t n) {
