@@ -17,7 +17,9 @@
 #include "util/json.h"
 #include "util/unicode.h"
 
-enum { N_ONE_HOP = 6, MAX_FACTS = 64 };
+/* One-hop questions about an entity of dev or test. Training asks for each fact, and for what is
+ * not told, in several wordings: one learns from them what the words of a question mean. */
+enum { N_ONE_HOP = 6, TRAIN_WORDINGS = 3, MAX_FACTS = 64 };
 
 static const char *const kind_names[] = {"one_hop", "two_hop", "unanswerable"};
 
@@ -160,7 +162,8 @@ static void sort_relations(asker *a, int64_t told[MAX_FACTS], int *n_told,
 
 static void ask_one_hop(asker *a, const int64_t *told, int n_told) {
     int64_t first = rng_below(&a->r, 1 << 20);
-    for (int i = 0; n_told > 0 && i < N_ONE_HOP; i++) {
+    int n = a->split == SAMPLE_TRAIN ? TRAIN_WORDINGS * N_ONE_HOP : N_ONE_HOP;
+    for (int i = 0; n_told > 0 && i < n; i++) {
         int rel = (int)told[i % n_told], round = i / n_told;
         const relation *r = &a->w->g->relations[rel];
         const words *forms = forms_for(a->split, &r->ask, &r->hold);
@@ -192,11 +195,10 @@ static bool ask_by_way(asker *a, int link_rel, int64_t y, int rel) {
     return true;
 }
 
-/* For every other entity, by any of the told links: first one whose far article tells the whole way in one place,
- * else (about one question in six) any fact of the far article. */
+/* By any of the told links: first one whose far article tells the whole way in one place, else
+ * (about one question in six) any fact of the far article. */
 static void ask_two_hop(asker *a, const int64_t *told, int n_told) {
     const world *w = a->w;
-    if (rng_below(&a->r, 2)) return;
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < n_told; i++) {
             int link_rel = (int)told[i];
@@ -219,13 +221,17 @@ static void ask_two_hop(asker *a, const int64_t *told, int n_told) {
 static void ask_untold(asker *a, const int64_t *untold, int n_untold) {
     /* A little more than one an article, because some articles tell everything. */
     int wanted = 1 + (rng_below(&a->r, 100) < 10);
+    int wordings = a->split == SAMPLE_TRAIN ? TRAIN_WORDINGS : 1;
     for (int i = 0; i < n_untold && i < wanted; i++) {
         const relation *r = &a->w->g->relations[untold[i]];
         const words *forms = forms_for(a->split, &r->ask, &r->hold);
-        scene s = {.w = a->w, .self = a->self, .other = -1, .r = &a->r};
-        buf_reset(&a->question);
-        expand_sentence(&s, forms->at[rng_below(&a->r, forms->n)], &a->question);
-        emit(a, 2, a->self, (int)untold[i]);
+        int64_t first = rng_below(&a->r, forms->n);
+        for (int j = 0; j < wordings && j < forms->n; j++) {
+            scene s = {.w = a->w, .self = a->self, .other = -1, .r = &a->r};
+            buf_reset(&a->question);
+            expand_sentence(&s, forms->at[(first + j) % forms->n], &a->question);
+            emit(a, 2, a->self, (int)untold[i]);
+        }
     }
 }
 
@@ -236,7 +242,12 @@ void questions_write(const world *w, int64_t e, buf out[SAMPLE_SPLITS], sample_r
     int n_told, n_untold;
     sort_relations(&a, told, &n_told, untold, &n_untold);
     ask_one_hop(&a, told, n_told);
-    ask_two_hop(&a, told, n_told);
+    /* every other entity of dev and test, each of training more than once */
+    int chains = a.split == SAMPLE_TRAIN ? TRAIN_WORDINGS - 1 : (int)rng_below(&a.r, 2);
+    for (int i = 0; i < chains; i++) {
+        ask_two_hop(&a, told, n_told);
+        rng_shuffle(&a.r, told, n_told);
+    }
     ask_untold(&a, untold, n_untold);
     buf_clear(&a.question);
     buf_clear(&a.answer);
