@@ -78,7 +78,7 @@ int cmd_train(int argc, char **argv) {
          "dropout (retriever 0, generator 0.1)", false},
         {.help = "optimisation"},
         {"batch_size", OPT_INT, &q.batch_size, NULL, 2, 65536, "N",
-         "pairs (retriever, 256) or questions (generator, 16) a step", false},
+         "pairs (retriever, 256) or questions (generator, 32) a step", false},
         {"learning_rate", OPT_FLOAT, &q.learning_rate, NULL, 1e-9, 10, "LR",
          "greatest learning rate", false},
         {"weight_decay", OPT_FLOAT, &q.weight_decay, NULL, 0, 10, "W",

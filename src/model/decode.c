@@ -288,14 +288,22 @@ static void choose_beams(decoder *d, graph *g, int64_t question, const float *p,
     }
 }
 
+static float empty_bias(const decoder *d) {
+    return d->m->empty_bias + d->o->empty_bias;
+}
+
+static double logit_of(double log_prob) {
+    return log_prob - log(fmax(-expm1(log_prob), 1e-30));
+}
+
 /* The bias on "not in these documents" acts on the first token's choice. */
 static void first_step(decoder *d, float *p, const int64_t *row, int64_t n) {
     int64_t v = d->tr->vocab;
     for (int64_t i = 0; i < n; i++) {
         float *pi = p + i * v, *eos = &pi[d->tr->eos];
         d->empty[d->seq[row[i]].question] = log_of(*eos);
-        if (d->o->empty_bias != 0) {
-            float to = *eos * expf(d->o->empty_bias);
+        if (empty_bias(d) != 0) {
+            float to = *eos * expf(empty_bias(d));
             to = to / (to + 1 - *eos);
             float rest = (1 - to) / (1 - *eos + 1e-30f);
             for (int64_t j = 0; j < v; j++) pi[j] *= rest;
@@ -310,7 +318,12 @@ static bool question_is_done(const decoder *d, int64_t question) {
     return d->seq[first].is_done;
 }
 
-static void run(decoder *d) {
+/* Short answers are spans: the first step says whether there is one, the others say nothing. */
+static void end_placed(decoder *d, const decoded *out) {
+    for (int64_t s = 0; s < d->n_seq; s++) d->seq[s].is_done |= out[d->seq[s].question].n_span > 0;
+}
+
+static void run(decoder *d, const decoded *out) {
     int64_t *row = ARENA_ARRAY(d->a, int64_t, d->n_seq);
     graph *step = graph_new(d->a, NULL, false);
     for (int64_t t = 0; t <= d->max; t++) {
@@ -327,6 +340,7 @@ static void run(decoder *d) {
                     for (int64_t s = q * d->n_beams; s < (q + 1) * d->n_beams; s++)
                         d->seq[s].is_done = true;
             }
+        if (d->o->may_place) end_placed(d, out);
         graph_reset(step, 0);
     }
     graph_free(step);
@@ -371,20 +385,17 @@ static void place(decoder *d, graph *g, decoded *out) {
     }
 }
 
-/* The best span where the model gives it the greater probability: its scores are learned sooner than
- * generation, and a generated "not in these documents" stands only where it is likelier than not. */
-static void choose_answer(const decode_options *o, decoded *out) {
-    bool is_empty = out->n == 0;
-    bool prefers_span =
-        is_empty ? out->empty_log_prob < log(0.5) : out->span_log_prob >= out->log_prob;
-    if (out->n_span > 0 && prefers_span) {
-        memcpy(out->ids, out->span_ids, (size_t)out->n_span * sizeof *out->ids);
-        out->n = out->n_span;
-        out->log_prob = out->span_log_prob;
+/* A short answer is the best span, unless the first step finds it likelier that there is none. */
+static void choose_answer(const decoder *d, decoded *out) {
+    if (out->n_span > 0) {
+        bool is_there = logit_of(out->empty_log_prob) + empty_bias(d) < 0;
+        out->n = is_there ? out->n_span : 0;
+        out->log_prob = is_there ? out->span_log_prob : out->empty_log_prob;
         out->is_cut = false;
+        memcpy(out->ids, out->span_ids, (size_t)out->n * sizeof *out->ids);
     }
-    if (o->on_token)
-        for (int64_t i = 0; i < out->n; i++) o->on_token(o->arg, out->ids[i]);
+    if (d->o->on_token)
+        for (int64_t i = 0; i < out->n; i++) d->o->on_token(d->o->arg, out->ids[i]);
 }
 
 decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const reader_question *q,
@@ -406,7 +417,7 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
     reader_batch b = reader_batch_new(a, tr, &m->c.limits, bare, n);
     decoder d = decoder_new(m, a, g, tr, &b, o);
     place(&d, g, out);
-    run(&d);
+    run(&d, out);
     for (int64_t i = 0; i < n; i++) {
         const sequence *s = &d.seq[i * d.n_beams]; /* beams are kept best first */
         if (s->n) memcpy(out[i].ids, s->ids, (size_t)s->n * sizeof *s->ids);
@@ -414,7 +425,7 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
         out[i].log_prob = s->log_prob;
         out[i].empty_log_prob = d.empty[i];
         out[i].is_cut = s->is_cut;
-        if (o->may_place) choose_answer(o, &out[i]);
+        if (o->may_place) choose_answer(&d, &out[i]);
     }
     graph_free(g);
     return out;

@@ -13,7 +13,7 @@
  *   places   start and end scores of each row: an auxiliary loss that teaches the encoder where
  *            answers lie (marginal over places, Clark & Gardner 2018); the start scores also say
  *            which passage an answer is credited to, and the best start and end in one passage
- *            are given as a short answer where they are the more probable (may_place)
+ *            are given as a short answer (may_place)
  *
  * An answer that is not in the passages is the empty string: EOS first. */
 #include "model/reader_batch.h"
@@ -43,6 +43,8 @@ typedef struct generator {
     tensor *gate, *gate_bias; /* [D, 1], [1, 1] */
     tensor *copy_q, *copy_k;  /* [D, C] */
     tensor *place;            /* [D, 2] start, end */
+    float empty_bias; /* added to the logit of "not in these documents" at the first token; no
+                         parameter: whoever loads the model sets what was fitted on dev */
 } generator;
 
 generator_config generator_defaults(void);
@@ -63,9 +65,8 @@ typedef struct decode_options {
     float temperature;  /* 0: greedy */
     int sample_top_k;   /* 0: the 1,024 most probable */
     uint64_t seed;
-    bool
-        may_place; /* the best span is the answer where it is the more probable (decoded.span_ids) */
-    float empty_bias; /* added to the logit of "not in these documents" at the first token */
+    bool may_place;   /* the best span is the answer (decoded.span_ids), unless there is none */
+    float empty_bias; /* added to generator.empty_bias */
     /* Called with each token of a single greedy or sampled answer as it is chosen; may be NULL. */
     void (*on_token)(void *arg, int32_t id);
     void *arg;
@@ -75,7 +76,7 @@ typedef struct decoded {
     int32_t *ids; /* [n] without EOS */
     int64_t n;
     double log_prob;       /* of the whole answer, EOS included, empty_bias too */
-    double empty_log_prob; /* of EOS first, without empty_bias */
+    double empty_log_prob; /* of EOS first, without any bias */
     double *passage_share; /* [n_passages] who to credit: softmax of the start scores, summed over
                               each passage's rows; sums to 1 where there are rows */
     int64_t n_passages;

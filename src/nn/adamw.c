@@ -37,7 +37,12 @@ double adamw_step(adamw *o, params *p, const backend *be) {
         const param *x = &p->at[i];
         a.lr = o->lr * x->o.lr;
         a.decay = x->o.no_decay ? 0 : o->weight_decay;
-        be->adamw(param_size(x), &a, p->grad + x->at, p->m + x->at, p->v + x->at, p->value + x->at);
+        if (o->muon && x->o.is_hidden)
+            muon_step(be, &a, x->t->rows, x->t->cols, p->grad + x->at, p->m + x->at,
+                      p->value + x->at, p->scratch);
+        else
+            be->adamw(param_size(x), &a, p->grad + x->at, p->m + x->at, p->v + x->at,
+                      p->value + x->at);
         if (x->o.has_min) keep_above(x->t->v, param_size(x), x->o.min);
     }
     params_zero_grad(p);

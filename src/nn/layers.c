@@ -13,11 +13,11 @@ static tensor *add(params *p, const char *name, const char *part, int64_t rows, 
 
 static const param_options one = {.init = INIT_ONE, .no_decay = true};
 static const param_options zero_vector = {.init = INIT_ZERO, .no_decay = true};
-static const param_options zero_matrix = {.init = INIT_ZERO};
+static const param_options zero_matrix = {.init = INIT_ZERO, .is_hidden = true};
 
 /* A matrix that keeps the variance of what goes in. */
 static param_options fan_in(int64_t n) {
-    return (param_options){.init = INIT_NORMAL, .scale = 1.0f / sqrtf((float)n)};
+    return (param_options){.init = INIT_NORMAL, .scale = 1.0f / sqrtf((float)n), .is_hidden = true};
 }
 
 attend_layer attend_new(params *p, const char *name, const layer_options *o) {

@@ -26,6 +26,7 @@ void params_free(params *p) {
     free(p->grad);
     free(p->m);
     free(p->v);
+    free(p->scratch);
     free(p);
 }
 
@@ -112,6 +113,13 @@ status params_build(params *p, uint64_t seed, bool with_grad) {
         TRY(take(p, &p->grad));
         TRY(take(p, &p->m));
         TRY(take(p, &p->v));
+        int64_t most = 0;
+        for (int64_t i = 0; i < p->n; i++) {
+            const tensor *t = p->at[i].t;
+            int64_t size = p->at[i].o.is_hidden ? muon_scratch_size(t->rows, t->cols) : 0;
+            if (size > most) most = size;
+        }
+        if (most) p->scratch = xmalloc((size_t)most * sizeof(float));
     }
     for (int64_t i = 0; i < p->n; i++) {
         param *x = &p->at[i];

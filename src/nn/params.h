@@ -21,6 +21,7 @@ typedef struct param_options {
     bool no_decay; /* norms, biases, embeddings, temperatures */
     float min;     /* lower bound kept after each step when has_min */
     bool has_min;
+    bool is_hidden; /* a matrix between hidden layers, which adamw.muon trains otherwise */
 } param_options;
 
 typedef struct params params;
@@ -40,12 +41,13 @@ tensor *params_at(const params *p, int64_t i, const char **name);
 void params_zero_grad(params *p);
 void params_touch(params *p); /* values were changed from outside: renew packs */
 
-/* AdamW (Loshchilov & Hutter 2019) over the flat arrays. */
+/* AdamW (Loshchilov & Hutter 2019) over the flat arrays, with Muon for hidden matrices if wished. */
 typedef struct adamw {
     float lr, beta1, beta2, eps, weight_decay;
     float clip;           /* bound on the gradient's norm; 0: none */
     bool bias_correction; /* the origin has none */
-    int64_t step;         /* steps taken */
+    bool muon;    /* hidden matrices are trained by Muon (muon.c) at the same rate and decay */
+    int64_t step; /* steps taken */
 } adamw;
 adamw adamw_default(void); /* 3e-4, .9, .999, 1e-8, 1e-5, clip 1, corrected */
 /* One step with adamw.lr times each parameter's own factor; gradients are zeroed. Returns the

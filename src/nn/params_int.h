@@ -17,7 +17,13 @@ struct params {
     int64_t flat;        /* elements of each flat array, gaps of alignment included */
     float *value;        /* [flat] */
     float *grad, *m, *v; /* [flat] each, gaps are zero for ever; NULL without gradients */
+    float *scratch; /* what muon_step needs for the largest hidden matrix; NULL: there is none */
 };
+
+/* One Muon step of a matrix; a->beta* are not used. scratch: muon_scratch_size floats. */
+void muon_step(const backend *be, const adamw_args *a, int64_t rows, int64_t cols,
+               const float *grad, float *m, float *p, float *scratch);
+int64_t muon_scratch_size(int64_t rows, int64_t cols);
 
 static inline int64_t param_size(const param *x) {
     return x->t->rows * x->t->cols;

@@ -160,6 +160,7 @@ static status load_generator(rag *r) {
         checkpoint_clear(&c);
         return st;
     }
+    r->g->empty_bias = (float)json_num(json_object_get(c.meta, "dev"), "empty_bias", 0);
     r->g_checkpoint = c;
     return OK;
 }

@@ -56,6 +56,7 @@ static double pick_real(merge *m, const char *key, double given, double missing)
 typedef struct run_defaults {
     int64_t num_iters, warmup, steps_per_report, steps_per_eval;
     double lr, weight_decay, beta2, flat;
+    bool muon;
 } run_defaults;
 
 static train_options loop_options(const rag *r, const train_request *q, merge *m,
@@ -82,6 +83,7 @@ static train_options loop_options(const rag *r, const train_request *q, merge *m
                       .floor = 0.03f};
     o.optimizer.lr = o.lr.lr;
     o.optimizer.beta2 = (float)d->beta2;
+    o.optimizer.muon = pick(m, "muon", -1, d->muon);
     o.optimizer.weight_decay =
         (float)pick_real(m, "weight_decay", q->weight_decay, d->weight_decay);
     return o;
@@ -295,7 +297,8 @@ static status run_generator(rag *r, const train_request *q, material *m, top_pas
                       .lr = q->published ? 3e-4 : 1.5e-3,
                       .weight_decay = q->published ? 1e-5 : 0.01,
                       .beta2 = q->published ? 0.999 : 0.98,
-                      .flat = q->published ? 1 : 0.1};
+                      .flat = q->published ? 1 : 0.1,
+                      .muon = !q->published};
     train_options loop = loop_options(r, q, run, &d);
     generator *model = generator_new(&c, loop.seed, true);
     status st = model ? OK : ERR_MEM;

@@ -243,6 +243,29 @@ static void a_bias_decides_between_an_answer_and_none(void **state) {
     clear(&f);
 }
 
+/* A short answer is the best span, or empty where the model's own bias says that none is there;
+ * without passages there is no span, and what was written stands. */
+static void a_short_answer_is_the_best_span_or_none(void **state) {
+    (void)state;
+    fixture f = fixture_of(VOCAB);
+    decoded *written = generator_decode(f.m, f.a, &f.tr, f.q, N_QUESTIONS, &greedy);
+    decode_options o = {.n_beams = 1, .may_place = true};
+    for (int side = 0; side < 2; side++) {
+        f.m->empty_bias = side ? 30 : -30;
+        decoded *d = generator_decode(f.m, f.a, &f.tr, f.q, N_QUESTIONS, &o);
+        for (int64_t i = 0; i < N_QUESTIONS; i++) {
+            assert_true(d[i].empty_log_prob == written[i].empty_log_prob);
+            if (d[i].n_span == 0) continue;
+            assert_int_equal(d[i].n, side ? 0 : d[i].n_span);
+            assert_memory_equal(d[i].ids, d[i].span_ids, (size_t)d[i].n * sizeof *d[i].ids);
+            assert_true(d[i].log_prob == (side ? d[i].empty_log_prob : d[i].span_log_prob));
+        }
+        assert_int_equal(d[1].n_span > 0, true);
+        assert_int_equal(d[0].n_span, 0);
+    }
+    clear(&f);
+}
+
 static void passages_share_the_credit(void **state) {
     (void)state;
     fixture f = fixture_of(VOCAB);
@@ -356,6 +379,7 @@ int main(void) {
         cmocka_unit_test(sampling_among_one_token_is_greedy),
         cmocka_unit_test(sampled_tokens_come_as_often_as_they_are_probable),
         cmocka_unit_test(a_bias_decides_between_an_answer_and_none),
+        cmocka_unit_test(a_short_answer_is_the_best_span_or_none),
         cmocka_unit_test(passages_share_the_credit),
         cmocka_unit_test(the_best_span_is_a_stretch_of_a_passage),
         cmocka_unit_test(tokens_are_told_as_they_are_chosen),
