@@ -10,7 +10,7 @@ cd "${1:-.}"
 find src -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.def' | sort | xargs awk '
 BEGIN {
     # The floors, from the ground up; floors on one line do not see each other.
-    n = split("util|tensor text store metric|nn search data|model|train eval|rag|server cli", rows, "|")
+    n = split("util|tensor text store metric|nn search data|model|train eval|rag|cli", rows, "|")
     for (i = 1; i <= n; i++) {
         m = split(rows[i], names, " ")
         for (j = 1; j <= m; j++) level[names[j]] = i
@@ -26,7 +26,6 @@ BEGIN {
     door("^pcre2\\.h$", "^src/metric/has_answer\\.c$", "metric/has_answer.h")
     door("^curl/", "^src/data/[^/]*\\.c$", "the headers of data/")
     door("^(histedit\\.h|editline/.*)$", "^src/cli/[^/]*\\.c$", "nothing: line editing is a matter of cli/")
-    door("^microhttpd\\.h$", "^src/server/[^/]*\\.c$", "the headers of server/")
 }
 function door(header, files, instead) {
     n_doors++

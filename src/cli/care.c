@@ -78,7 +78,7 @@ static status remove_all(rag *r, const opts *o) {
             FAIL(ERR_ARG,
                  "'%s' is no document's id or uri and no ingested path; see `raglan list "
                  "--save_dir %s`",
-                 o->args[i], r->home);
+                 o->args[i], r->home_word);
         sum.documents += one.documents;
         sum.passages += one.passages;
         sum.questions += one.questions;
@@ -152,7 +152,7 @@ static status check_index(rag *r, bool repair, int64_t *found, int64_t *mended) 
         if (!st) *mended += faults;
         if (!st)
             printf("dropped the search files: `raglan index --save_dir %s` makes them again\n",
-                   r->home);
+                   r->home_word);
     }
     manifest_clear(&m);
     free(path);

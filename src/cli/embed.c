@@ -12,6 +12,7 @@
 #include "rag/rag.h"
 #include "util/file.h"
 #include "util/stop.h"
+#include "util/unicode.h"
 
 enum { BATCH = 256 };
 
@@ -54,6 +55,17 @@ static void npy_header(int64_t n, int64_t dim) {
     fwrite(text, 1, sizeof text, stdout);
 }
 
+static status add_line(embedding *e, const char *path, const buf *line) {
+    const char *text = line->at ? line->at : "";
+    int64_t bad = utf8_invalid_at(text, line->len), number = e->n + e->n_texts + 1;
+    if (bad < 0 && memchr(text, 0, line->len)) bad = (int64_t)strlen(text);
+    if (bad >= 0)
+        FAIL(ERR_FORMAT, "%s:%lld: not UTF-8 text at byte %lld; convert it, for example with iconv",
+             strcmp(path, "-") ? path : "standard input", (long long)number, (long long)bad);
+    e->text[e->n_texts++] = xstrndup(text, line->len);
+    return e->n_texts == BATCH ? flush(e) : OK;
+}
+
 static status run(embedding *e, const char *path) {
     if (e->npy && lseek(STDOUT_FILENO, 0, SEEK_CUR) < 0)
         FAIL(ERR_ARG, "--format npy needs standard output to be a file, because the count of rows "
@@ -69,8 +81,7 @@ static status run(embedding *e, const char *path) {
     while (!st && more) {
         st = reader_line(r, &line, &more);
         if (st || !more) break;
-        e->text[e->n_texts++] = xstrndup(line.at ? line.at : "", line.len);
-        if (e->n_texts == BATCH) st = flush(e);
+        st = add_line(e, path, &line);
         if (!st && stop_requested())
             st = err_set(ERR_STOPPED, __FILE__, __LINE__, "stopped after %ld lines", (long)e->n);
     }

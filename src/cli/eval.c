@@ -51,7 +51,7 @@ static status check_index(const evaluation *e) {
         FAIL(ERR_STATE,
              "%lld documents and %lld passages of %s are not indexed yet: run `raglan index "
              "--save_dir %s`",
-             (long long)n.stale, (long long)missing, e->r->home, e->r->home);
+             (long long)n.stale, (long long)missing, e->r->home, e->r->home_word);
     return OK;
 }
 
@@ -65,7 +65,7 @@ static status load_questions(evaluation *e) {
             ERR_STATE,
             "%s holds no questions of split %s: add some with `raglan ingest --split %s --save_dir "
             "%s PATH`",
-            e->r->home, store_split_name(split), store_split_name(split), e->r->home);
+            e->r->home, store_split_name(split), store_split_name(split), e->r->home_word);
     if (e->questions->n_dropped)
         log_warn("%lld answers have no letter and no digit, and match every passage: left out",
                  (long long)e->questions->n_dropped);
@@ -93,7 +93,7 @@ static status choose_mode(evaluation *e) {
         FAIL(ERR_STATE,
              "%s has no vectors to search by: run `raglan train retriever --save_dir %s`, then "
              "`raglan index --save_dir %s`",
-             e->r->home, e->r->home, e->r->home);
+             e->r->home, e->r->home_word, e->r->home_word);
     return OK;
 }
 
@@ -263,7 +263,7 @@ static void say_what_lacks(const evaluation *e, bool has_vectors) {
     if (!has_vectors)
         log_warn("no figures of dense and hybrid: there are no vectors of a trained retriever; run "
                  "`raglan train retriever --save_dir %s`, then `raglan index --save_dir %s`",
-                 e->r->home, e->r->home);
+                 e->r->home_word, e->r->home_word);
     if (e->questions->n_without && !e->judged->from_file)
         log_warn("%lld questions have their answer in no single passage: they count as misses",
                  (long long)e->questions->n_without);

@@ -32,10 +32,12 @@ static status add_checkpoints(rag *r, json_t *out, json_t *stale) {
         const char *of = json_str(json_object_get(c->meta, "hashes"), "tokenizer", "");
         json_array_append_new(out, checkpoint_json(c));
         if (c->is_newest && r->t && *of && strcmp(of, tokenizer_hash(r->t)))
-            add_stale(stale, c->type,
-                      xasprintf("raglan train %s --new_model --save_dir %s", c->type, r->home));
+            add_stale(
+                stale, c->type,
+                xasprintf("raglan train %s --new_model --save_dir %s", c->type, r->home_word));
         else if (c->is_newest && !c->finished)
-            add_stale(stale, c->type, xasprintf("raglan train %s --save_dir %s", c->type, r->home));
+            add_stale(stale, c->type,
+                      xasprintf("raglan train %s --save_dir %s", c->type, r->home_word));
     }
     checkpoint_list_clear(&list);
     return OK;
@@ -64,7 +66,7 @@ static status add_index(rag *r, const store_counts *n, json_t **out, json_t *sta
     bool behind = n->stale > 0 || words - m.n_deleted < n->passages ||
                   (best.identifier[0] && strcmp(best.identifier, m.key.model));
     if (!st && behind && n->documents > 0)
-        add_stale(stale, "index", xasprintf("raglan index --save_dir %s", r->home));
+        add_stale(stale, "index", xasprintf("raglan index --save_dir %s", r->home_word));
     checkpoint_clear(&best);
     manifest_clear(&m);
     return st;

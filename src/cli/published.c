@@ -96,7 +96,7 @@ static status need_documents(published *p) {
     if (p->target == TARGET_ALL && p->from) return run_dataset(p);
     FAIL(ERR_STATE,
          "%s holds no documents yet: run `raglan --target dataset --from_dir SRC --save_dir %s`",
-         p->r->home, p->r->home);
+         p->r->home, p->r->home_word);
 }
 
 static status run_retriever(published *p, bool anew) {
@@ -184,7 +184,7 @@ static status infer(published *p) {
         if (!has)
             FAIL(ERR_STATE,
                  "%s has no retriever yet: run `raglan --target retriever --save_dir %s`",
-                 p->r->home, p->r->home);
+                 p->r->home, p->r->home_word);
         return prompt_loop(search_one, p);
     }
     TRY(rag_need_generator(p->r)); /* said before the first question */

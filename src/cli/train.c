@@ -7,23 +7,15 @@
 
 #include "cli/opts.h"
 #include "rag/train.h"
+#include "util/shell.h"
 
 /* The command line as it can be typed again. */
 static char *command_line(int argc, char **argv) {
     buf b = {0};
     buf_puts(&b, "raglan");
     for (int i = 0; i < argc; i++) {
-        bool plain =
-            argv[i][0] && strcspn(argv[i], " \t\n'\"\\$`*?[]#~=%|&;<>()") == strlen(argv[i]);
         buf_putc(&b, ' ');
-        if (plain)
-            buf_puts(&b, argv[i]);
-        else {
-            buf_putc(&b, '\'');
-            for (const char *c = argv[i]; *c; c++)
-                buf_puts(&b, *c == '\'' ? "'\\''" : (char[]){*c, 0});
-            buf_putc(&b, '\'');
-        }
+        shell_add(&b, argv[i]);
     }
     return buf_steal(&b);
 }
@@ -46,7 +38,8 @@ int cmd_train(int argc, char **argv) {
     opt table[] = {
         {.help = "how long"},
         {"minutes", OPT_FLOAT, &q.minutes, NULL, 0.05, 1e6, "M",
-         "bound on the whole command; steps are fitted to the measured rate", false},
+         "bound on the whole command; steps are fitted to the measured rate, with --num_iters at "
+         "most so many", false},
         {"num_iters", OPT_INT, &q.num_iters, NULL, 1, 1e12, "N",
          "steps; after a finished run, so many more", false},
         {"patience", OPT_INT, &q.patience, NULL, 0, 1e6, "N",

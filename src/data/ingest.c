@@ -9,6 +9,7 @@
 #include "data/ingest_int.h"
 #include "util/hash.h"
 #include "util/json.h"
+#include "util/shell.h"
 #include "util/stop.h"
 #include "util/unicode.h"
 
@@ -32,6 +33,7 @@ static void say(ingest_file *f, const char *fmt, va_list ap) {
     ingest *in = f->in;
     uint64_t file = hash64(f->path, strlen(f->path));
     buf reason = {0};
+    if (f->line) buf_printf(&reason, "line %lld: ", (long long)f->line);
     buf_vprintf(&reason, fmt, ap);
     in->skips_of_file = file == in->skipped_file ? in->skips_of_file + 1 : 1;
     in->skipped_file = file;
@@ -339,10 +341,12 @@ status ingest_forget_rest(ingest_file *f, bool whole) {
         in->out->documents.removed += gone.documents;
         in->out->questions.removed += gone.questions;
     } else if (n) {
+        char *word = shell_word(f->path);
         ingest_remark(f,
                       "%lld records that it held before are kept, for not all of it could be read; "
                       "mend it and read it again, or take them away: raglan remove %s",
-                      n, f->path);
+                      n, word);
+        free(word);
     }
     return OK;
 }

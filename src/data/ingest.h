@@ -50,6 +50,7 @@ typedef struct ingest_file {
     reader *r;          /* open, at its beginning; NULL: path is a folder */
     store_split split;  /* chosen by the option or by the file's name */
     bool split_given;   /* by the option: a reader must not change it */
+    int64_t line;       /* where the record begins that is being put, for messages; 0: unknown */
 } ingest_file;
 
 /* A record into the store; format and path are filled in. Malformed UTF-8, NUL bytes, no text,

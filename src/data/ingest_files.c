@@ -140,8 +140,11 @@ char *file_or_gz(const char *folder, const char *name) {
 /* What is wrong with a file is that file's: what it gave so far stays, the others go on. */
 static status end_file(ingest_file *f, status st) {
     if ((st != ERR_FORMAT && st != ERR_IO) || f->in->failed) return st;
+    const char *why = err_msg();
+    size_t n = strlen(f->path);
+    if (!strncmp(why, f->path, n) && !strncmp(why + n, ": ", 2)) why += n + 2; /* named already */
     f->in->out->documents.skipped++;
-    ingest_skip_record(f, "%s", err_msg());
+    ingest_skip_record(f, "%s", why);
     err_clear();
     return OK;
 }

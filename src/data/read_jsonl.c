@@ -11,6 +11,7 @@
 #include "data/ingest.h"
 #include "data/lines.h"
 #include "util/json.h"
+#include "util/unicode.h"
 
 /* ---- whose lines these are ---- */
 
@@ -106,37 +107,46 @@ static status put_document(ingest_file *f, const json_t *j) {
     return st;
 }
 
-static status skip_line(ingest_file *f, int64_t line, const char *why) {
+static status skip_line(ingest_file *f, const char *why) {
     ingest_counts_of(f)->documents.skipped++;
-    ingest_skip_record(f, "line %lld: %s", (long long)line, why);
-    err_clear();
+    ingest_skip_record(f, "%s", why);
     return OK;
 }
 
-/* jansson's own sentence counts lines from the record; ours is the file's. */
+static status skip_broken(ingest_file *f, const char *bytes, size_t n, const json_error_t *e) {
+    char why[256];
+    int64_t bad = utf8_invalid_at(bytes, n);
+    if (bad >= 0)
+        snprintf(why, sizeof why,
+                 "not UTF-8 (byte %lld is malformed); convert the file, for "
+                 "example with iconv",
+                 (long long)bad);
+    else
+        snprintf(why, sizeof why, "not JSON: %s (column %d)", e->text, e->column);
+    return skip_line(f, why);
+}
+
 static status put_record(ingest_file *f, const char *bytes, size_t n, int64_t line) {
-    json_error_t e;
+    json_error_t e; /* counts lines from the record; ours is the file's */
     json_t *j = json_loadb(bytes, n, 0, &e);
-    if (!j) {
-        char why[256];
-        snprintf(why, sizeof why, "not JSON: %s (column %d)", e.text, e.column);
-        return skip_line(f, line, why);
-    }
+    f->line = line;
+    if (!j) return skip_broken(f, bytes, n, &e);
     status st;
     if (json_is_string(json_object_get(j, "question")))
         st = put_question(f, j);
     else if (json_is_string(field(j, text_names)))
         st = put_document(f, j);
     else
-        st = skip_line(f, line,
-                       "wanted a document (with \"text\") or a question (with \"question\")");
+        st = skip_line(f, "wanted a document (with \"text\") or a question (with \"question\")");
     json_decref(j);
     return st;
 }
 
 static status put_line(void *arg, const char *bytes, size_t n, int64_t number) {
-    if (!bytes) return skip_line(arg, number, "is longer than 64 MiB");
-    return put_record(arg, bytes, n, number);
+    ingest_file *f = arg;
+    f->line = number;
+    return bytes ? put_record(f, bytes, n, number)
+                 : skip_line(f, "is longer than 64 MiB; cut it into several records");
 }
 
 static status put_value(void *arg, const char *bytes, size_t n, int which, int64_t line) {
@@ -151,7 +161,10 @@ status jsonl_read(ingest_file *f) {
     size_t n;
     TRY(reader_peek(f->r, &head, &n));
     while (n && memchr("\xEF\xBB\xBF \t\r\n", *head, 7)) head++, n--;
-    if (n && *head == '[') return json_scan(f->r, "*", 0, put_value, f);
     bool spread = n > 1 && *head == '{' && (head[1] == '\n' || head[1] == '\r');
-    return spread ? json_scan(f->r, "", 0, put_value, f) : lines_each(f->r, 0, put_line, f);
+    bool array = n && *head == '[';
+    status st = array || spread ? json_scan(f->r, array ? "*" : "", 0, put_value, f)
+                                : lines_each(f->r, 0, put_line, f);
+    f->line = 0;
+    return st;
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "metric/answer.h"
+#include "metric/gold.h"
 #include "metric/pytext.h"
-#include "util/json.h"
 
 typedef struct row {
     double exact, f1;  /* of the prediction as it stands */
@@ -28,15 +28,6 @@ typedef struct scorer {
     row *rows;           /* owned */
     int64_t n, cap, missing;
 } scorer;
-
-static status read_object(const char *path, const char *holding, json_t **out) {
-    TRY(json_read(path, out));
-    if (json_is_object(*out)) return OK;
-    json_decref(*out);
-    *out = NULL;
-    FAIL(ERR_FORMAT, "%s: the file is not a JSON object; wanted {\"question id\": %s, ...}", path,
-         holding);
-}
 
 /* Gold texts of a question, borrowed from it; caller frees the array. */
 static status gold_texts(const json_t *question, const char *what, const char ***out, int64_t *n) {
@@ -66,7 +57,8 @@ static status na_prob_of(const scorer *s, const char *id, row *r) {
     return OK;
 }
 
-static status score_question(scorer *s, const json_t *question, const char *what) {
+static status score_question(void *arg, const json_t *question, const char *what) {
+    scorer *s = arg;
     const char *id;
     const char **gold = NULL;
     int64_t n_gold = 0;
@@ -102,24 +94,12 @@ static status score_question(scorer *s, const json_t *question, const char *what
     return OK;
 }
 
-static status on_question(void *arg, const char *bytes, size_t n, int which, int64_t line) {
-    (void)which;
-    scorer *s = arg;
-    char *what = xasprintf("%s:%lld", s->gold_path, (long long)line);
-    json_t *question = NULL;
-    status st = json_parse(bytes, n, what, &question);
-    if (!st) st = score_question(s, question, what);
-    json_decref(question);
-    free(what);
-    return st;
-}
-
 static status scorer_run(scorer *s, const char *gold, const char *predictions,
                          const char *na_prob) {
     s->gold_path = gold;
-    TRY(read_object(predictions, "\"answer\"", &s->predictions));
+    TRY(gold_predictions(predictions, "question id", "\"answer\"", &s->predictions));
     if (na_prob) {
-        TRY(read_object(na_prob, "probability", &s->na_probs));
+        TRY(gold_predictions(na_prob, "question id", "probability", &s->na_probs));
         s->na_places = json_object();
         const char *id;
         json_t *p;
@@ -127,11 +107,7 @@ static status scorer_run(scorer *s, const char *gold, const char *predictions,
         json_object_foreach(s->na_probs, id, p)
             json_object_set_new(s->na_places, id, json_integer(place++));
     }
-    reader *r = NULL;
-    TRY(reader_open(gold, &r));
-    status st = json_scan(r, "data.*.paragraphs.*.qas.*", 0, on_question, s);
-    reader_close(r);
-    if (st) return st;
+    TRY(gold_each(gold, "data.*.paragraphs.*.qas.*", score_question, s));
     if (!s->n)
         FAIL(ERR_FORMAT, "%s: no questions found; wanted SQuAD's data[].paragraphs[].qas[]", gold);
     return OK;

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "metric/answer.h"
+#include "metric/gold.h"
 #include "metric/pytext.h"
-#include "util/json.h"
 
 typedef struct scorer {
     const char *gold_path;
@@ -18,6 +18,7 @@ typedef struct scorer {
     int64_t common;
 } scorer;
 
+/* The fields that stand behind what they are about. */
 static status on_setting(void *arg, const char *bytes, size_t n, int which, int64_t line) {
     scorer *s = arg;
     (void)line;
@@ -26,6 +27,14 @@ static status on_setting(void *arg, const char *bytes, size_t n, int which, int6
     else
         s->is_verified = n == 4 && !memcmp(bytes, "true", n);
     return OK;
+}
+
+static status read_settings(scorer *s) {
+    reader *r = NULL;
+    TRY(reader_open(s->gold_path, &r));
+    status st = json_scan(r, "Domain|VerifiedEval", 0, on_setting, s);
+    reader_close(r);
+    return st;
 }
 
 /* NormalizedAliases and HumanAnswers, borrowed from the answer; caller frees the array. */
@@ -80,7 +89,8 @@ static status score_pages(scorer *s, const json_t *question, const char *id,
     return st;
 }
 
-static status score_question(scorer *s, const json_t *question, const char *what) {
+static status score_question(void *arg, const json_t *question, const char *what) {
+    scorer *s = arg;
     if (s->is_verified && !json_flag(question, "QuestionPartOfVerifiedEval", false)) return OK;
     const char *id;
     TRY(json_want_str(question, "QuestionId", what, &id));
@@ -97,37 +107,12 @@ static status score_question(scorer *s, const json_t *question, const char *what
     return st;
 }
 
-static status on_question(void *arg, const char *bytes, size_t n, int which, int64_t line) {
-    (void)which;
-    scorer *s = arg;
-    char *what = xasprintf("%s:%lld", s->gold_path, (long long)line);
-    json_t *question = NULL;
-    status st = json_parse(bytes, n, what, &question);
-    if (!st) st = score_question(s, question, what);
-    json_decref(question);
-    free(what);
-    return st;
-}
-
-static status scan(const char *path, const char *records, json_record_fn fn, scorer *s) {
-    reader *r = NULL;
-    TRY(reader_open(path, &r));
-    status st = json_scan(r, records, 0, fn, s);
-    reader_close(r);
-    return st;
-}
-
 static status scorer_run(scorer *s, const char *predictions) {
     if (!strcmp(s->gold_path, "-"))
         FAIL(ERR_ARG, "TriviaQA gold is read twice and cannot come from stdin; name a file");
-    TRY(json_read(predictions, &s->predictions));
-    if (!json_is_object(s->predictions))
-        FAIL(
-            ERR_FORMAT,
-            "%s: the file is not a JSON object; wanted {\"QuestionId--Filename\": \"answer\", ...}",
-            predictions);
-    TRY(scan(s->gold_path, "Domain|VerifiedEval", on_setting, s));
-    TRY(scan(s->gold_path, "Data.*", on_question, s));
+    TRY(gold_predictions(predictions, "QuestionId--Filename", "\"answer\"", &s->predictions));
+    TRY(read_settings(s));
+    TRY(gold_each(s->gold_path, "Data.*", score_question, s));
     if (!json_object_size(s->seen))
         FAIL(ERR_FORMAT, "%s: no questions found; wanted TriviaQA's Data[] with their pages",
              s->gold_path);

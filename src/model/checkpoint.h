@@ -18,7 +18,7 @@
 
 typedef struct checkpoint {
     char identifier[41];
-    char type[16]; /* "retriever", "reranker", "generator" */
+    char type[16]; /* "retriever", "generator" */
     int64_t generation, step, total_steps;
     bool finished;
     double dev_score; /* NaN: not evaluated */

@@ -1,6 +1,6 @@
 #ifndef RAGLAN_MODEL_READER_BATCH_H
 #define RAGLAN_MODEL_READER_BATCH_H
-/* What a reader (generator or reranker) is fed: every (question, passage) pair as one sequence
+/* What a reader (the generator) is fed: every (question, passage) pair as one sequence
  *
  *     question tokens  EOS  title tokens  EOS  passage tokens
  *

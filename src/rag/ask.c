@@ -19,7 +19,7 @@ static status mode_of(rag *r, rag_mode mode, search_mode *out) {
         FAIL(ERR_STATE,
              "%s has no vectors to search by: run `raglan train retriever --save_dir %s`, then "
              "`raglan index --save_dir %s`",
-             r->home, r->home, r->home);
+             r->home, r->home_word, r->home_word);
     return OK;
 }
 
@@ -200,7 +200,7 @@ static status need_retriever(rag *r) {
     TRY(rag_need_retriever(r, &has));
     if (!has)
         FAIL(ERR_STATE, "%s has no retriever yet: run `raglan train retriever --save_dir %s`",
-             r->home, r->home);
+             r->home, r->home_word);
     return OK;
 }
 

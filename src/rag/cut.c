@@ -83,7 +83,7 @@ status rag_train_tokenizer(rag *r, const tokenizer_options *o, bool again) {
             st = err_set(ERR_STATE, __FILE__, __LINE__,
                          "%s holds no documents to train a tokenizer on: add some with `raglan "
                          "ingest --save_dir %s PATH`",
-                         r->home, r->home);
+                         r->home, r->home_word);
         if (!st) st = file_make_folders(folder);
         if (!st) {
             double start = now_s();

@@ -330,7 +330,7 @@ static status run(indexer *x, bool with_vectors) {
     if (n.documents == 0 && x->m.generation == 0)
         FAIL(ERR_STATE,
              "%s holds no documents to index: add some with `raglan ingest --save_dir %s PATH`",
-             r->home, r->home);
+             r->home, r->home_word);
     TRY(rag_cut(r, &(cut_options){0}));
     TRY(file_make_folders(x->folder));
     TRY(rag_load_places(r));

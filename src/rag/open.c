@@ -5,6 +5,7 @@
 #include "rag/rag_int.h"
 #include "util/log.h"
 #include "util/par.h"
+#include "util/shell.h"
 
 const char *rag_error(void) {
     return err_msg();
@@ -21,6 +22,7 @@ char *rag_path(const rag *r, const char *below) {
 int rag_open(const char *home, const rag_options *options, rag **out) {
     rag *r = xcalloc(1, sizeof *r);
     r->home = xstrdup(home);
+    r->home_word = shell_word(home);
     if (options) r->o = *options;
     if (r->o.threads > 0) par_threads_set(r->o.threads);
     status st = store_open(home, r->o.write ? STORE_WRITE : STORE_READ, &r->s);
@@ -60,6 +62,7 @@ void rag_close(rag *r) {
     rag_forget_models(r);
     store_close(r->s);
     free(r->home);
+    free(r->home_word);
     free(r);
 }
 
@@ -72,7 +75,7 @@ status rag_need_tokenizer(rag *r) {
                     ? tokenizer_open(path, &r->t)
                     : err_set(ERR_STATE, __FILE__, __LINE__,
                               "%s has no tokenizer yet: run `raglan train tokenizer --save_dir %s`",
-                              r->home, r->home);
+                              r->home, r->home_word);
     free(path);
     if (st) return st;
     r->traits_arena = arena_new(0);
@@ -88,7 +91,7 @@ static status check_tokenizer(const rag *r, const checkpoint *c) {
              "%s %.12s was trained with tokenizer %.12s, this collection has %.12s: run `raglan "
              "train %s --new_model "
              "--save_dir %s`",
-             c->type, c->identifier, of, tokenizer_hash(r->t), c->type, r->home);
+             c->type, c->identifier, of, tokenizer_hash(r->t), c->type, r->home_word);
     return OK;
 }
 
@@ -148,7 +151,7 @@ static status load_generator(rag *r) {
     if (!st && !found)
         st = err_set(ERR_STATE, __FILE__, __LINE__,
                      "%s has no generator yet: run `raglan train generator --save_dir %s`", r->home,
-                     r->home);
+                     r->home_word);
     if (!st) st = generator_config_read(json_object_get(c.meta, "config"), &config);
     if (!st) {
         r->g = generator_new(&config, 0, false);
@@ -210,7 +213,7 @@ static status warn_behind(rag *r, const manifest *m) {
     TRY(store_count(r->s, &n));
     if (n.stale > 0 || (p->n > 0 && p->id[p->n - 1] > manifest_last_lexical(m)))
         log_warn("%s holds documents that are not indexed yet: run `raglan index --save_dir %s`",
-                 r->home, r->home);
+                 r->home, r->home_word);
     return OK;
 }
 
@@ -223,7 +226,7 @@ status rag_need_index(rag *r) {
     if (!st && m.n_lexical == 0)
         st = err_set(ERR_STATE, __FILE__, __LINE__,
                      "%s has no search files yet: run `raglan index --save_dir %s`", r->home,
-                     r->home);
+                     r->home_word);
     if (!st) st = rag_need_tokenizer(r);
     if (!st) st = rag_need_retriever(r, &has);
     if (!st) {
@@ -236,7 +239,7 @@ status rag_need_index(rag *r) {
         if (has && !current)
             log_warn("the index has no vectors of retriever %.12s: searching by BM25 alone; run "
                      "`raglan index --save_dir %s`",
-                     key.model, r->home);
+                     key.model, r->home_word);
         st = search_open(folder, current ? &key : NULL, &r->index);
     }
     if (!st) st = rag_load_places(r);

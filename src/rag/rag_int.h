@@ -23,6 +23,7 @@ typedef struct places {
 
 struct rag {
     char *home;
+    char *home_word; /* as a shell takes it: for the commands that messages name */
     rag_options o;
     store *s;
     /* opened when first needed */

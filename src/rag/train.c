@@ -203,6 +203,7 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
                       .beta2 = q->published ? 0.999 : 0.98,
                       .flat = q->published ? 1 : 0.5};
     train_options loop = loop_options(r, q, &run, &d);
+    o.seed = loop.seed;
 
     float *idf = corpus_idf(m->c, c.vocab);
     retriever *model = retriever_new(&c, idf, loop.seed, true);
@@ -300,6 +301,7 @@ static status run_generator(rag *r, const train_request *q, material *m, top_pas
                       .flat = q->published ? 1 : 0.1,
                       .muon = !q->published};
     train_options loop = loop_options(r, q, run, &d);
+    o->seed = loop.seed;
     generator *model = generator_new(&c, loop.seed, true);
     status st = model ? OK : ERR_MEM;
     if (!st && r->m) begin_with(model, r->m);
@@ -367,9 +369,24 @@ status rag_train_generator(rag *r, const train_request *q) {
 
 /* ---- all ---- */
 
+/* The parts that a `train all` which was stopped was done with: the same command goes on behind
+ * them, while in a new one --num_iters means so many more of each. */
+static const char mark[] = "train.all";
+
+static status is_done(rag *r, const char *type, bool *done) {
+    arena *a = arena_new(0);
+    char *parts = NULL;
+    status st = store_get(r->s, mark, a, &parts);
+    *done = !st && parts && strstr(parts, type);
+    arena_free(a);
+    return st;
+}
+
 /* Is there a finished model of this type for the present tokenizer? */
 static status is_trained(rag *r, const char *type, const train_request *q, bool *trained,
                          bool *stale) {
+    bool done;
+    TRY(is_done(r, type, &done));
     checkpoint c = {0};
     *trained = *stale = false;
     TRY(rag_need_tokenizer(r));
@@ -377,7 +394,7 @@ static status is_trained(rag *r, const char *type, const train_request *q, bool 
     if (c.identifier[0]) {
         const char *of = json_str(json_object_get(c.meta, "hashes"), "tokenizer", "");
         *stale = strcmp(of, tokenizer_hash(r->t)) != 0;
-        *trained = c.finished && !*stale && !q->new_model && q->num_iters < 0;
+        *trained = c.finished && !*stale && !q->new_model && (q->num_iters < 0 || done);
     }
     checkpoint_clear(&c);
     return OK;
@@ -415,10 +432,13 @@ status rag_train_all(rag *r, const train_request *q) {
                  (long)n.passages);
     else
         TRY(train_part(r, "retriever", &all, retriever_share, rag_train_retriever));
+    TRY(store_set(r->s, mark, "retriever"));
     if (n.served[SPLIT_TRAIN] == 0)
         log_warn(
             "the collection has no train questions: no generator; add some with `raglan ingest`");
     else
         TRY(train_part(r, "generator", &all, generator_share, rag_train_generator));
-    return rag_index_all(r);
+    TRY(store_set(r->s, mark, "retriever generator"));
+    TRY(rag_index_all(r));
+    return store_set(r->s, mark, NULL);
 }

@@ -41,7 +41,7 @@ search_options search_defaults(const search *s, search_mode mode, int64_t k);
 status search_run(const search *s, const char *question, size_t n, const float *vector,
                   const search_options *o, hit *hits, int64_t *n_hits);
 
-/* The hybrid candidates with both scores, fused, for tuning and for a reranker. The pool owns its
+/* The hybrid candidates with both scores, fused, for tuning. The pool owns its
  * arrays. `relevant` is NULL: the caller may set it (and owns it). */
 status search_pool(const search *s, const char *question, size_t n, const float *vector,
                    const search_options *o, fusion_pool *out);

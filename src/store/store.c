@@ -1,6 +1,7 @@
 /* The handle: opening and closing, transactions, settings, and figures of the whole. */
 #include "store/store.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "util/file.h"
 #include "util/hash.h"
 #include "util/log.h"
+#include "util/shell.h"
 
 /* ---- opening ---- */
 
@@ -42,10 +44,12 @@ static int open_database(store *s, const char *name, int flags) {
 static status open_reader(store *s) {
     if (file_exists(s->home) && !file_is_folder(s->home))
         FAIL(ERR_IO, "%s: is a file, wanted the folder of a collection", s->home);
+    if (access(s->path, F_OK) != 0 && errno != ENOENT)
+        FAIL(ERR_IO, "%s: cannot be read: %s", s->path, strerror(errno));
     if (!file_exists(s->path))
         FAIL(ERR_STATE,
              "%s: holds no collection yet; add documents with: raglan ingest --save_dir %s PATH",
-             s->home, s->home);
+             s->home, s->home_word);
     int rc = open_database(s, s->path, SQLITE_OPEN_READONLY);
     int kind = rc & 0xff;
     if ((kind == SQLITE_CANTOPEN || kind == SQLITE_READONLY) && access(s->home, W_OK) != 0) {
@@ -95,12 +99,12 @@ static status settle_schema(store *s) {
     if (s->mode == STORE_READ && version == 0)
         FAIL(ERR_STATE,
              "%s: holds no collection yet; add documents with: raglan ingest --save_dir %s PATH",
-             s->home, s->home);
+             s->home, s->home_word);
     if (s->mode == STORE_READ)
         FAIL(ERR_STATE,
              "%s: has schema version %lld, this raglan reads %d; bring it up to date with: raglan "
              "check --save_dir %s",
-             s->path, (long long)version, present, s->home);
+             s->path, (long long)version, present, s->home_word);
     TRY(store_migrate(s, (int)version));
     if (version)
         log_info("%s: brought from schema version %lld to %d", s->path, (long long)version,
@@ -123,6 +127,7 @@ static status set_up(store *s) {
 status store_open(const char *home, store_mode mode, store **out) {
     store *s = xcalloc(1, sizeof *s);
     s->home = xstrdup(home);
+    s->home_word = shell_word(home);
     s->path = xasprintf("%s/%s", home, STORE_FILE);
     s->mode = mode;
     s->lock = -1;
@@ -146,6 +151,7 @@ void store_close(store *s) {
     free(s->cache);
     free(s->cut);
     free(s->home);
+    free(s->home_word);
     free(s->path);
     free(s);
 }

@@ -17,6 +17,7 @@ typedef struct cached_sql {
 struct store {
     sqlite3 *db;
     char *home, *path;
+    char *home_word; /* home, as a shell takes it: for the commands that messages name */
     store_mode mode;
     int lock; /* file descriptor, -1 for readers */
     cached_sql *cache;

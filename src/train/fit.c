@@ -1,4 +1,4 @@
-/* --minutes: how many steps fit.
+/* --minutes: how many steps fit; with --num_iters beside it, at most so many.
  *
  * The cost of a step changes along the schedule (a model may train a part of itself first), so
  * steps from all over the run are tried out ahead of time: gradients are made and thrown away,
@@ -110,6 +110,7 @@ static void choose(run *r) {
     r->o.steps_per_eval = interval > least_interval ? interval : least_interval;
     double each = step + aside / (double)r->o.steps_per_eval;
     r->total = (int64_t)fmax(1, floor((left - aside) / each));
+    if (r->o.num_iters_given && r->total > r->o.num_iters) r->total = r->o.num_iters;
 }
 
 /* An unfinished run keeps its total if the clock allows. */
@@ -130,12 +131,23 @@ static bool is_word(const char *at, size_t n, const char *word) {
     return true;
 }
 
+/* Bytes up to the next blank that is not within quotes. */
+static size_t word_length(const char *at) {
+    bool quoted = false;
+    size_t n = 0;
+    for (; at[n] && (quoted || at[n] != ' '); n++) {
+        if (at[n] == '\'') quoted = !quoted;
+        if (at[n] == '\\' && !quoted) n++;
+    }
+    return n;
+}
+
 char *fit_command(const run *r) {
     static const char *const replaced[] = {"--minutes", "--num_iters", "--steps_per_eval"};
     buf b = {0};
     bool skip = false, after_train = false;
     for (const char *at = r->o.command ? r->o.command : "raglan train all"; *at;) {
-        size_t n = strcspn(at, " "), name = strcspn(at, " =");
+        size_t n = word_length(at), name = strcspn(at, " =");
         bool ours = false;
         for (int i = 0; i < 3; i++) ours |= is_word(at, name, replaced[i]);
         if (after_train && is_word(at, n, "all"))
@@ -186,7 +198,7 @@ status fit_run(run *r) {
         choose(r);
     else
         shorten(r);
-    f->most = is_new ? INT64_MAX : r->total;
+    f->most = !is_new ? r->total : r->o.num_iters_given ? r->o.num_iters : INT64_MAX;
     f->adjusted_s = now_s() - r->begun_s;
     char *command = fit_command(r);
     log_info("%" PRId64 " steps fit %.3g minutes (%.3g s a step, %.3g s an evaluation); the same "

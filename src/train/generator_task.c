@@ -119,7 +119,7 @@ static int64_t usable_at(generator_task *k, int64_t i) {
     int64_t epoch = i / k->n_usable;
     if (epoch != k->epoch) {
         memcpy(k->order, k->usable, (size_t)k->n_usable * sizeof *k->order);
-        rng r = rng_new(rng_hash(0x67656e, (uint64_t)epoch));
+        rng r = rng_new(rng_hash(k->o.seed ^ 0x67656e, (uint64_t)epoch));
         rng_shuffle(&r, k->order, k->n_usable);
         k->epoch = epoch;
     }

@@ -111,20 +111,30 @@ void retriever_task_free(retriever_task *k) {
 
 /* ---- which questions ---- */
 
-/* The i-th labelled question of the whole run: epochs are shuffles that depend on their number
- * alone, so a resumed run goes on with the same questions. */
+/* The i-th labelled question of the whole run: epochs are shuffles that depend on the seed
+ * and their number alone, so a resumed run goes on with the same questions. */
 static int64_t labelled_at(retriever_task *k, int64_t i) {
     int64_t epoch = i / k->n_labelled;
     if (epoch != k->epoch) {
         memcpy(k->order, k->labelled, (size_t)k->n_labelled * sizeof *k->order);
-        rng r = rng_new(rng_hash(0x5261676c616e, (uint64_t)epoch));
+        rng r = rng_new(rng_hash(k->o.seed ^ 0x5261676c616e, (uint64_t)epoch));
         rng_shuffle(&r, k->order, k->n_labelled);
         k->epoch = epoch;
     }
     return k->order[i % k->n_labelled];
 }
 
-/* Passages that BM25 ranks high for question q and that do not answer it. */
+static bool holds_answer(const retriever_task *k, const answer_set *answers, int64_t p, buf *text,
+                         buf *form) {
+    span s = k->c->text[p];
+    buf_reset(text);
+    tokens_text(k->t, k->c->tokens + s.begin, s.end - s.begin, text, NULL);
+    has_prepare(HAS_TOKENS, text->at ? text->at : "", text->len, form);
+    return has_answer(answers, form);
+}
+
+/* Passages that BM25 ranks high for question q and that hold none of its answers: a passage of
+ * another document that does may well answer it. */
 static status find_hard(retriever_task *k, int64_t q) {
     int64_t *hard = k->hard + q * HARD_POOL;
     if (hard[0] != -2) return OK;
@@ -133,11 +143,18 @@ static status find_hard(retriever_task *k, int64_t q) {
     int64_t n = 0, n_hard = 0;
     TRY(lexical_search(k->lex, x->question, strlen(x->question), &bm25_default, 2 * HARD_POOL,
                        (hit_filter){0}, hits, &n));
+    answer_set *answers =
+        answer_set_new(HAS_TOKENS, (const char *const *)x->answers, x->n_answers, NULL);
+    buf text = {0}, form = {0};
     for (int64_t i = 0; i < n && n_hard < HARD_POOL; i++) {
         int64_t p = corpus_find(k->c, hits[i].id);
-        if (p >= 0 && !qa_is_relevant(k->train, x, p)) hard[n_hard++] = p;
+        if (p >= 0 && !qa_is_relevant(k->train, x, p) && !holds_answer(k, answers, p, &text, &form))
+            hard[n_hard++] = p;
     }
     while (n_hard < HARD_POOL) hard[n_hard++] = -1;
+    buf_clear(&text);
+    buf_clear(&form);
+    answer_set_free(answers);
     return OK;
 }
 

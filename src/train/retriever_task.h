@@ -25,6 +25,7 @@ typedef struct retriever_task_options {
     float label_epochs;     /* each labelled question is met about so often, not more */
     float bag_share;        /* share of the steps without the transformer */
     int64_t dev_questions, dev_passages; /* at most so many while training */
+    uint64_t seed;                       /* of the order of questions */
 } retriever_task_options;
 retriever_task_options retriever_task_defaults(void);
 

@@ -55,7 +55,8 @@ typedef struct train_options {
     bool new_model;         /* ignore what is there */
     int64_t num_iters;      /* total of this run */
     bool num_iters_given;   /* on the command line: after a finished run, this many more */
-    double minutes; /* > 0: fit num_iters to the measured rate; the repeating command is said */
+    double minutes; /* > 0: fit num_iters to the measured rate (at most num_iters, where given); the
+                       repeating command is said */
     int64_t steps_per_report, steps_per_eval;
     double save_every_s; /* 60 */
     int64_t patience;    /* stop after so many evaluations without a better dev score; 0: never */

@@ -37,13 +37,12 @@ status file_make_folders(const char *path) {
         p += strcspn(p, "/");
         char kept = *p;
         *p = 0;
-        if (mkdir(copy, 0777) != 0 && !file_is_folder(copy)) {
-            int e = errno;
+        int e = mkdir(copy, 0777) == 0 ? 0 : errno;
+        if (e && !file_is_folder(copy))
             st = e == EEXIST
                      ? err_set(ERR_IO, __FILE__, __LINE__, "%s: is a file, wanted a folder", copy)
                      : err_set(ERR_IO, __FILE__, __LINE__, "%s: cannot make the folder: %s", copy,
                                strerror(e));
-        }
         *p = kept;
     }
     free(copy);
@@ -145,7 +144,9 @@ status file_walk(const char *path, status (*fn)(void *arg, const char *path), vo
 
 status file_lock(const char *path, int *out) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) FAIL(ERR_IO, "%s: cannot open the lock: %s", path, strerror(errno));
+    if (fd < 0)
+        FAIL(ERR_IO, "%s: cannot open the lock: %s; a folder that is changed must be writable",
+             path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         int e = errno;
         char holder[32] = "";

@@ -6,6 +6,6 @@
 #include <stdbool.h>
 void stop_install(void);
 bool stop_requested(void);
-void stop_request(void); /* as if the signal had come; tests, server shutdown */
+void stop_request(void); /* as if the signal had come; for tests */
 void stop_reset(void);
 #endif

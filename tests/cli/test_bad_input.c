@@ -45,6 +45,9 @@ static void what_is_missing_names_its_command(void **state) {
     raglan_ok("ingest town --save_dir young");
     refused("no search files yet: run `raglan index --save_dir young`",
             "search x --save_dir young");
+    assert_int_equal(shell("cp -r young 'a young one'"), 0);
+    refused("no search files yet: run `raglan index --save_dir 'a young one'`",
+            "search x --save_dir 'a young one'");
     refused("no generator yet: run `raglan train generator --save_dir plain`",
             "ask x --save_dir plain");
     refused("no retriever yet: run `raglan train retriever --save_dir plain`",
@@ -95,6 +98,8 @@ static void a_question_without_words_is_refused(void **state) {
     refused("the question is not UTF-8: byte 2 is malformed",
             "ask \"$(printf 'wh\\377')\" --save_dir home");
     raglan_ok("search '?!' --save_dir home"); /* characters, though none that BM25 knows */
+    assert_int_equal(shell("printf 'fine\\ncaf\\351\\n' >latin"), 0);
+    refused("latin:2: not UTF-8 text at byte 3; convert it", "embed latin --save_dir home");
 }
 
 static void a_question_longer_than_the_model_is_cut(void **state) {

@@ -1,19 +1,14 @@
 #ifndef RAGLAN_TESTS_DATA_COLLECTION_H
 #define RAGLAN_TESTS_DATA_COLLECTION_H
-/* A collection out of a few strings: store, tokenizer, passages, corpus, in a folder of its own.
- * Include it after cmocka.h. */
+/* A collection out of a few strings: store, tokenizer, passages, corpus, in a folder of its own. */
 #include <string.h>
 #include <sys/stat.h>
 
 #include "data/corpus.h"
+#include "succeeds.h"
 #include "temp.h"
 #include "text/window.h"
 #include "util/log.h"
-
-#define SUCCEEDS(call)                                                                             \
-    do {                                                                                           \
-        if ((call) != OK) fail_msg("%s: %s", #call, err_msg());                                    \
-    } while (0)
 
 typedef struct doc {
     const char *id, *title, *text;

@@ -128,8 +128,8 @@ static void a_duplicate_id_keeps_the_first_and_says_so(void **state) {
         took t = ingest_path_as_is(path);
         assert_string_equal(counts(t.documents), i ? "0 2 0 1" : "1 1 0 1");
         assert_string_equal(counts(t.questions), i ? "0 1 0 1" : "1 0 0 1");
-        assert_string_equal(t.reason,
-                            "id x stands twice, with different texts; the first one is kept");
+        assert_string_equal(
+            t.reason, "line 2: id x stands twice, with different texts; the first one is kept");
         assert_string_equal(document("x").text, "one");
         assert_string_equal(question("q").question, "a?");
     }
@@ -243,7 +243,7 @@ static void a_gigantic_line_is_skipped_and_the_next_one_read(void **state) {
     free(block);
     took t = ingest_path_as_is(path);
     assert_string_equal(counts(t.documents), "2 0 0 1");
-    assert_string_equal(t.reason, "line 2: is longer than 64 MiB");
+    assert_string_equal(t.reason, "line 2: is longer than 64 MiB; cut it into several records");
 }
 
 static const char squad[] =

@@ -10,22 +10,12 @@
 #include <math.h>
 #include <sys/stat.h>
 
-#include "cmocka_all.h"
 #include "eval/eval.h"
 #include "search/manifest.h"
+#include "succeeds.h"
 #include "temp.h"
 #include "text/window.h"
 #include "util/log.h"
-
-#define SUCCEEDS(call)                                                                             \
-    do {                                                                                           \
-        if ((call) != OK) fail_msg("%s: %s", #call, err_msg());                                    \
-    } while (0)
-#define FAILS(code, sentence, call)                                                                \
-    do {                                                                                           \
-        assert_int_equal((call), (code));                                                          \
-        if (!strstr(err_msg(), (sentence))) fail_msg("wanted '%s' in: %s", (sentence), err_msg()); \
-    } while (0)
 
 typedef struct collection {
     store *s;

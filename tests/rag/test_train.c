@@ -3,17 +3,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "cmocka_all.h"
 #include "data/sample.h"
 #include "rag/train.h"
+#include "succeeds.h"
 #include "temp.h"
 #include "util/log.h"
 #include "util/stop.h"
-
-#define SUCCEEDS(call)                                                                             \
-    do {                                                                                           \
-        if ((call) != OK) fail_msg("%s: %s", #call, err_msg());                                    \
-    } while (0)
 
 static char *sample_dir;
 
@@ -164,6 +159,18 @@ static void interrupted_runs_end_in_the_same_bytes(void **state) {
     free(pieces);
 }
 
+/* Stopped in the generator's training, `all` leaves the retriever as it is. */
+static void an_interrupted_train_all_goes_on_where_it_was(void **state) {
+    (void)state;
+    char *whole = make_home(), *pieces = make_home();
+    train_at_once(whole, rag_train_all, 2);
+    assert_in_range(train_in_pieces(pieces, "generator", rag_train_all, 2), 1, 400);
+    assert_same_model(whole, pieces, "retriever");
+    assert_same_model(whole, pieces, "generator");
+    free(whole);
+    free(pieces);
+}
+
 /* ---- the published loss ---- */
 
 static void the_published_loss_trains_through_the_same_door(void **state) {
@@ -188,6 +195,7 @@ static void the_published_loss_trains_through_the_same_door(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interrupted_runs_end_in_the_same_bytes),
+        cmocka_unit_test(an_interrupted_train_all_goes_on_where_it_was),
         cmocka_unit_test(the_published_loss_trains_through_the_same_door),
     };
     return cmocka_run_group_tests(tests, write_sample, drop_sample);

@@ -5,21 +5,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "cmocka_all.h"
+#include "succeeds.h"
 #include "temp.h"
 #include "util/file.h"
 #include "util/rng.h"
-
-/* Fails with the sentence that the call left. */
-#define SUCCEEDS(call)                                                                             \
-    do {                                                                                           \
-        if ((call) != OK) fail_msg("%s: %s", #call, err_msg());                                    \
-    } while (0)
-#define FAILS(code, sentence, call)                                                                \
-    do {                                                                                           \
-        assert_int_equal((call), (code));                                                          \
-        if (!strstr(err_msg(), (sentence))) fail_msg("wanted '%s' in: %s", (sentence), err_msg()); \
-    } while (0)
 
 /* A new, empty folder among the test's temporary files; caller frees the name. */
 static inline char *make_folder(void) {

@@ -22,7 +22,7 @@ enum { N_DOCS = sizeof docs / sizeof *docs };
 
 static const store_question questions[] = {
     {.id = "1",
-     .question = "Who mapped the Orlen?",
+     .question = "Which painter of ships mapped the Orlen?",
      .answers = "[\"Ada Quill\"]",
      .documents = "[\"orlen\"]"},
     {.id = "2", .question = "Where do ferries wait?", .answers = "[\"Belmora\", \"fog\"]"},
@@ -162,6 +162,47 @@ static void labelled_questions_bring_an_answer_and_hard_negatives(void **state) 
             }
     }
     fixture_free(&f);
+}
+
+/* "quill" is not the document that question 1 names, but says who it was. */
+static void a_passage_that_holds_the_answer_is_no_hard_negative(void **state) {
+    (void)state;
+    fixture f = fixture_new(&contrastive);
+    hit hits[N_DOCS];
+    int64_t n, quill = -1;
+    const qa *q = &f.train->at[0];
+    assert_string_equal(q->id, "1");
+    SUCCEEDS(lexical_search(f.lex, q->question, strlen(q->question), &bm25_default, N_DOCS,
+                            (hit_filter){0}, hits, &n));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t p = corpus_find(f.k.c, hits[i].id);
+        if (p != q->relevant.begin && f.k.c->document[p] == 3) quill = p;
+    }
+    assert_true(quill >= 0); /* found by its words */
+    SUCCEEDS(find_hard(f.task, 0));
+    assert_true(f.task->hard[0] >= 0);
+    for (int i = 0; i < HARD_POOL; i++) assert_int_not_equal(f.task->hard[i], quill);
+    fixture_free(&f);
+}
+
+static void the_seed_decides_the_order_of_questions(void **state) {
+    (void)state;
+    int n_differ = 0;
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        retriever_task_options o = contrastive;
+        fixture f = fixture_new(&o), g = fixture_new((o.seed = seed, &o));
+        int64_t one[N_LABELLED], other[N_LABELLED];
+        for (int64_t i = 0; i < N_LABELLED; i++) {
+            one[i] = labelled_at(f.task, i);
+            other[i] = labelled_at(g.task, i);
+        }
+        bool same = memcmp(one, other, sizeof one) == 0;
+        assert_true(same || seed != contrastive.seed);
+        n_differ += !same;
+        fixture_free(&f);
+        fixture_free(&g);
+    }
+    assert_true(n_differ > 3); /* of 24 orders */
 }
 
 /* How often x begins in a text's tokens, in order, not necessarily in a row. */
@@ -400,6 +441,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(duplicates_and_known_positives_are_masked_and_nothing_else),
         cmocka_unit_test(labelled_questions_bring_an_answer_and_hard_negatives),
+        cmocka_unit_test(a_passage_that_holds_the_answer_is_no_hard_negative),
+        cmocka_unit_test(the_seed_decides_the_order_of_questions),
         cmocka_unit_test(crops_are_parts_of_their_passages),
         cmocka_unit_test(a_resumed_run_takes_the_same_steps),
         cmocka_unit_test(steps_do_not_depend_on_the_number_of_threads),

@@ -613,6 +613,22 @@ static void minutes_bound_the_whole_command(void **state) {
     free(home);
 }
 
+static void minutes_and_steps_bound_a_run_together(void **state) {
+    (void)state;
+    char *home = toy_home(), id[41];
+    train_options o = toy_options(home, 9);
+    o.num_iters_given = true;
+    o.minutes = 1; /* time for many more */
+    double begun = now_s();
+    assert_int_equal(train(&o, id), OK);
+    assert_true(now_s() - begun < 30);
+    checkpoint c = newest(home);
+    assert_int_equal(c.step, 9);
+    checkpoint_clear(&c);
+    toy_remove(home);
+    free(home);
+}
+
 /* The steps that were tried out left no trace. */
 static void a_fitted_run_equals_the_command_that_repeats_it(void **state) {
     (void)state;
@@ -638,8 +654,8 @@ static void a_fitted_run_equals_the_command_that_repeats_it(void **state) {
 static void the_command_that_repeats_names_steps_instead_of_minutes(void **state) {
     (void)state;
     static const char *const said[][2] = {
-        {"raglan train all --save_dir 'my home' --minutes 10 --gpu",
-         "raglan train toy --save_dir 'my home' --gpu --num_iters 7 --steps_per_eval 3"},
+        {"raglan train all --save_dir 'my  train all' --minutes 10 --gpu",
+         "raglan train toy --save_dir 'my  train all' --gpu --num_iters 7 --steps_per_eval 3"},
         {"raglan train toy --minutes=10 --num-iters 5 --steps-per-eval=2 --dim 64",
          "raglan train toy --dim 64 --num_iters 7 --steps_per_eval 3"},
         {"raglan --target all", "raglan --target all --num_iters 7 --steps_per_eval 3"},
@@ -680,6 +696,7 @@ int main(void) {
         cmocka_unit_test(the_table_has_each_step_once),
         cmocka_unit_test(the_page_holds_its_data_and_loads_nothing),
         cmocka_unit_test(minutes_bound_the_whole_command),
+        cmocka_unit_test(minutes_and_steps_bound_a_run_together),
         cmocka_unit_test(a_fitted_run_equals_the_command_that_repeats_it),
         cmocka_unit_test(the_command_that_repeats_names_steps_instead_of_minutes),
     };
