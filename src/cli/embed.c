@@ -117,7 +117,7 @@ int cmd_embed(int argc, char **argv) {
                        "Without FILE: standard input.",
               .min_args = 0,
               .max_args = 1,
-              .shared = OPTS_HOME | OPTS_THREADS,
+              .shared = OPTS_HOME | OPTS_THREADS | OPTS_GPU,
               OPTS_TABLE(table)};
     int code = opts_parse(&o, argc, argv);
     if (code >= 0) return code;

@@ -366,7 +366,7 @@ int cmd_eval(int argc, char **argv) {
             "success@k: a relevant passage is among the first k; recall@k: the share of all "
             "relevant ones. In run and qrels files a passage is DOCUMENT:BEGIN-END.\n\n"
             "  raglan score trec -c -M 10 -m recip_rank QRELS RUN    gives mrr@10",
-        .shared = OPTS_HOME | OPTS_THREADS | OPTS_SEED | OPTS_JSON,
+        .shared = OPTS_HOME | OPTS_THREADS | OPTS_SEED | OPTS_GPU | OPTS_JSON,
         OPTS_TABLE(table)};
     int code = opts_parse(&o, argc, argv);
     if (code >= 0) return code;

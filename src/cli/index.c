@@ -30,7 +30,7 @@ int cmd_index(int argc, char **argv) {
                        "Nothing to do is nothing done; interrupted, the same command goes on. "
                        "Without a trained "
                        "retriever the index is BM25 alone.",
-              .shared = OPTS_HOME | OPTS_THREADS};
+              .shared = OPTS_HOME | OPTS_THREADS | OPTS_GPU};
     int code = opts_parse(&o, argc, argv);
     if (code >= 0) return code;
     rag *r = NULL;

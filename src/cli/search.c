@@ -39,7 +39,7 @@ int cmd_search(int argc, char **argv) {
               .about = "Finds the passages nearest to a question.",
               .min_args = 1,
               .max_args = 1,
-              .shared = OPTS_HOME | OPTS_THREADS | OPTS_JSON,
+              .shared = OPTS_HOME | OPTS_THREADS | OPTS_GPU | OPTS_JSON,
               OPTS_TABLE(table)};
     int code = opts_parse(&o, argc, argv);
     if (code >= 0) return code;

@@ -52,6 +52,12 @@ static status open_reader(store *s) {
              s->home, s->home_word);
     int rc = open_database(s, s->path, SQLITE_OPEN_READONLY);
     int kind = rc & 0xff;
+    if (kind == SQLITE_READONLY && access(s->home, W_OK) == 0) {
+        /* a writer was killed while it made the file: its journal has to be taken back first */
+        rc = open_database(s, s->path, SQLITE_OPEN_READWRITE);
+        if (rc == SQLITE_OK) rc = open_database(s, s->path, SQLITE_OPEN_READONLY);
+        kind = rc & 0xff;
+    }
     if ((kind == SQLITE_CANTOPEN || kind == SQLITE_READONLY) && access(s->home, W_OK) != 0) {
         char *uri = immutable_uri(s->path);
         rc = open_database(s, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);

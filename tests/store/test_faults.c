@@ -136,6 +136,39 @@ static void kill_9_loses_nothing_acknowledged(void **state) {
     store_close(s);
 }
 
+/* As when a process dies while it makes the file: before there is a WAL, what was written lies in
+ * the file and what it replaced in a journal. */
+static void a_reader_takes_back_what_a_killed_writer_left(void **state) {
+    (void)state;
+    const char *home = fresh_home();
+    char *path = xasprintf("%s/collection.db", home), *journal = xasprintf("%s-journal", path);
+    store *s = opened(home, STORE_WRITE);
+    put_ok(s, 1);
+    store_close(s);
+    sql(home, "PRAGMA journal_mode = DELETE");
+    pid_t child = fork();
+    if (child == 0) {
+        sqlite3 *db;
+        bool ok = sqlite3_open(path, &db) == SQLITE_OK &&
+                  sqlite3_exec(db,
+                               "PRAGMA cache_size = 1; BEGIN; DELETE FROM documents;"
+                               "CREATE TABLE big(x); WITH RECURSIVE n(i) AS "
+                               "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
+                               "INSERT INTO big SELECT zeroblob(4000) FROM n",
+                               NULL, NULL, NULL) == SQLITE_OK;
+        _exit(ok ? 0 : 1);
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
+    assert_true(file_size(journal) > 0);
+    s = opened(home, STORE_READ);
+    assert_int_equal(n_documents(s), 1);
+    store_close(s);
+    free(journal);
+    free(path);
+}
+
 static void a_second_writer_is_told_who_the_first_is(void **state) {
     (void)state;
     const char *home = fresh_home();
@@ -493,6 +526,7 @@ int main(void) {
     log_level_set(LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kill_9_loses_nothing_acknowledged),
+        cmocka_unit_test(a_reader_takes_back_what_a_killed_writer_left),
         cmocka_unit_test(a_second_writer_is_told_who_the_first_is),
         cmocka_unit_test(a_write_error_is_said_and_nothing_acknowledged_is_lost),
         cmocka_unit_test(a_failed_batch_cannot_be_committed),
