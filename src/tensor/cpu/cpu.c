@@ -18,6 +18,7 @@
 #if !defined(bit_AMX_TILE) && defined(bit_AMXTILE) /* clang's spelling */
 #define bit_AMX_TILE bit_AMXTILE
 #define bit_AMX_BF16 bit_AMXBF16
+#define bit_AMX_INT8 bit_AMXINT8
 #endif
 #endif
 
@@ -58,8 +59,9 @@ static unsigned detect(void) {
     unsigned amx = bit_AMX_TILE | bit_AMX_BF16;
     bool tiles = (d & amx) == amx && (low & TILES) == TILES;
     unsigned a1, b1, c1, d1;
-    if ((has & CPU_AVX512) && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) && (a1 & bit_AVX512BF16))
-        has |= CPU_BF16;
+    bool more = has && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1);
+    if (more && (a1 & bit_AVXVNNI)) has |= CPU_AVX_VNNI;
+    if (more && (has & CPU_AVX512) && (a1 & bit_AVX512BF16)) has |= CPU_BF16;
     if ((has & CPU_BF16) && __get_cpuid(0, &a1, &b1, &c1, &d1) && b1 == signature_AMD_ebx)
         has |= CPU_FAST_BF16;
     if ((has & CPU_AVX512) && (c & bit_AVX512VNNI)) has |= CPU_VNNI;

@@ -13,6 +13,7 @@ enum {
     CPU_AMX = 8,        /* AMX-TILE, AMX-BF16, and the kernel's leave to use the tiles */
     CPU_VNNI = 32,      /* AVX512-VNNI: VPDPBUSD */
     CPU_AMX_INT8 = 64,  /* the tiles multiply bytes */
+    CPU_AVX_VNNI = 128, /* VPDPBUSD without AVX-512 */
 };
 /* Sets of instructions that both the processor and the operating system offer. */
 unsigned cpu_features(void);

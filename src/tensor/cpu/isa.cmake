@@ -7,4 +7,6 @@ set_source_files_properties(${cpu}/avx2.c PROPERTIES COMPILE_FLAGS "-O3 -mavx2 -
 set_source_files_properties(${cpu}/avx512.c PROPERTIES COMPILE_FLAGS "${avx512}")
 set_source_files_properties(${cpu}/bf16.c PROPERTIES COMPILE_FLAGS "${avx512} -mavx512bf16")
 set_source_files_properties(${cpu}/amx.c PROPERTIES COMPILE_FLAGS "${avx512} -mavx512bf16 -mamx-tile -mamx-bf16")
-set_source_files_properties(${cpu}/int8.c PROPERTIES COMPILE_FLAGS "-O3") # instruction sets stand at its functions
+foreach(file int8 scan) # instruction sets stand at their functions
+  set_source_files_properties(${cpu}/${file}.c PROPERTIES COMPILE_FLAGS "-O3")
+endforeach()

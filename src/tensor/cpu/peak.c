@@ -27,8 +27,6 @@ typedef struct loop {
 } loop;
 
 #if defined(__x86_64__)
-#include <cpuid.h>
-
 /* ---- vectors ---- */
 
 /* Accumulators 0..13, factors in 14 and 15. */
@@ -120,20 +118,14 @@ static bool has_bf16(void) {
 static bool has_amx(void) {
     return cpu_features() & CPU_AMX;
 }
-/* Bit of CPUID leaf 7: these need no more of the operating system than their vectors do. */
-static bool has_leaf_7(unsigned sub, char reg, unsigned bit) {
-    unsigned a, b, c, d;
-    if (!__get_cpuid_count(7, sub, &a, &b, &c, &d)) return false;
-    return (reg == 'a' ? a : reg == 'c' ? c : d) >> bit & 1;
-}
 static bool has_vnni_512(void) {
-    return has_avx512() && has_leaf_7(0, 'c', 11);
+    return cpu_features() & CPU_VNNI;
 }
 static bool has_vnni_256(void) {
-    return has_avx2() && has_leaf_7(1, 'a', 4);
+    return cpu_features() & CPU_AVX_VNNI;
 }
 static bool has_amx_int8(void) {
-    return has_amx() && has_leaf_7(0, 'd', 25);
+    return cpu_features() & CPU_AMX_INT8;
 }
 
 static const loop loops[] = {
