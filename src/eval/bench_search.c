@@ -1,5 +1,5 @@
-/* Exact dense search, the best 100 of n rows: one query, bound by reading the rows once, and a
- * batch of 256, bound by arithmetic. Rows are random unit vectors in a segment file. */
+/* Exact dense search, the best 100 of n rows: one query, bound by reading the rows' bytes once,
+ * and a batch of 256, bound by multiplying bytes. Rows are random unit vectors in a segment file. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -54,14 +54,14 @@ static void time_scan(const bench *b, flat *ix, int64_t n, int64_t dim, rng *r) 
     float *q = xmalloc((size_t)(BATCH * dim) * sizeof *q);
     unit_rows(r, BATCH, dim, q);
     s.q = q;
-    double ops = 2.0 * (double)n * (double)dim, bytes = 4.0 * (double)n * (double)dim;
+    double ops = 2.0 * (double)n * (double)dim, bytes = (double)n * (double)codes_width(dim);
     double t = bench_median_s(b, search, &s);
     /* flops / peak is here bytes a second / peak.read: the row's bound is memory */
     bench_say(b, (bench_figure){1e3 * t, "ms", ops / t, b->read * ops / bytes},
               "search.flat.%ldx%ld.q1", (long)n, (long)dim);
     s.n_query = BATCH;
     t = bench_median_s(b, search, &s);
-    bench_say(b, (bench_figure){BATCH / t, "queries/s", BATCH * ops / t, b->ops[PEAK_F32]},
+    bench_say(b, (bench_figure){BATCH / t, "queries/s", BATCH * ops / t, b->ops[PEAK_INT8]},
               "search.flat.%ldx%ld.q256", (long)n, (long)dim);
     free(q);
     free(s.hits);

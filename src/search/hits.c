@@ -61,7 +61,7 @@ void topk_sort(topk *t) {
     hits_sort(t->at, t->n);
 }
 
-int64_t id_find(const int64_t *ids, int64_t n, int64_t id) {
+int64_t id_first(const int64_t *ids, int64_t n, int64_t id) {
     int64_t low = 0, high = n;
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
@@ -70,5 +70,30 @@ int64_t id_find(const int64_t *ids, int64_t n, int64_t id) {
         else
             high = middle;
     }
-    return low < n && ids[low] == id ? low : -1;
+    return low;
+}
+
+int64_t id_find(const int64_t *ids, int64_t n, int64_t id) {
+    int64_t at = id_first(ids, n, id);
+    return at < n && ids[at] == id ? at : -1;
+}
+
+bool id_ranges_have(const id_ranges *r, int64_t id) {
+    int64_t low = 0, high = r->n; /* the first range that ends behind id */
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (r->at[middle].end <= id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < r->n && r->at[low].begin <= id;
+}
+
+static bool is_within(void *arg, int64_t id) {
+    return id_ranges_have(arg, id);
+}
+
+hit_filter hit_filter_within(const id_ranges *r) {
+    return (hit_filter){is_within, (void *)(uintptr_t)r, r};
 }

@@ -31,17 +31,33 @@ int64_t scores_next(const float *scores, int64_t i, int64_t n, float bound);
 void topk_sort(topk *t); /* best first; the heap is used up */
 void hits_sort(hit *hits, int64_t n);
 
+/* A set of passages as ranges of ids: a document's passages are one range, so a set of documents
+ * is a short list. */
+typedef struct id_range {
+    int64_t begin, end; /* begin <= id < end */
+} id_range;
+typedef struct id_ranges {
+    const id_range *at; /* [n] ascending, disjoint; borrowed */
+    int64_t n;
+} id_ranges;
+bool id_ranges_have(const id_ranges *r, int64_t id);
+
 /* A filter on passages: false leaves the passage out. Must be thread-safe. NULL fn keeps all. */
 typedef struct hit_filter {
     bool (*fn)(void *arg, int64_t id);
     void *arg;
+    const id_ranges *within; /* fn is false outside: what need not be looked at. NULL: anywhere */
 } hit_filter;
+/* Keeps a set; borrowed as long as the filter is used. */
+hit_filter hit_filter_within(const id_ranges *r);
 
 /* Deleted passages: ids in ascending order, borrowed by whoever is handed it at open. */
 typedef struct id_list {
     const int64_t *at;
     int64_t n;
 } id_list;
+/* Index of the first id of an ascending list that is at least `id`, n where there is none. */
+int64_t id_first(const int64_t *ids, int64_t n, int64_t id);
 /* Index of id in an ascending list, or -1. */
 int64_t id_find(const int64_t *ids, int64_t n, int64_t id);
 #endif

@@ -32,8 +32,22 @@ static status compact_vectors(const char *folder, const manifest *old, manifest 
     return st ? st : manifest_add_vectors(folder, m, name);
 }
 
+/* Written by an older raglan: a merge, even of one, writes it anew. */
+static bool has_old_vectors(const char *folder, const manifest *m) {
+    bool old = false;
+    for (int i = 0; i < m->n_vectors && !old; i++) {
+        vectors v;
+        if (vectors_open(folder, m->vectors[i].file, &m->key, &v) != OK) continue;
+        old = !v.codes;
+        vectors_close(&v);
+    }
+    err_clear();
+    return old;
+}
+
 status manifest_compact(const char *folder, manifest *m) {
-    if (m->n_lexical <= 1 && m->n_vectors <= 1 && !m->n_deleted) return OK;
+    if (m->n_lexical <= 1 && m->n_vectors <= 1 && !m->n_deleted && !has_old_vectors(folder, m))
+        return OK;
     manifest next = *m;
     next.lexical = next.vectors = NULL;
     next.deleted = NULL;

@@ -1,8 +1,12 @@
 /* Reading vector segments, and merging several into one. Sections of the file:
  *
- *   ids   [n]       int64, ascending
- *   rows  [n, dim]  f32
- *   meta            JSON {"version", "model", "tokenizer", "dim", "passages"} */
+ *   ids     [n]       int64, ascending
+ *   rows    [n, dim]  f32
+ *   codes   [blocks, SCAN_ROWS * width]  bytes: 64 rows a block, the last one filled up
+ *   bounds  [blocks]  code_bound
+ *   meta              JSON {"version", "model", "tokenizer", "dim", "passages"}
+ *
+ * Version 1 had neither codes nor bounds; it can still be read. */
 #include "search/vectors.h"
 
 #include <inttypes.h>
@@ -18,31 +22,38 @@ bool vectors_key_equal(const vectors_key *a, const vectors_key *b) {
            strcmp(a->tokenizer, b->tokenizer) == 0;
 }
 
-static status parse_meta(const segment *s, vectors *v) {
+static status parse_meta(const segment *s, vectors *v, int64_t *version) {
     const void *text;
     int64_t n;
     json_t *meta = NULL;
     TRY(segment_get(s, "meta", 1, -1, &text, &n));
     TRY(json_parse(text, (size_t)n, s->path, &meta));
-    int64_t version = json_int(meta, "version", -1);
+    *version = json_int(meta, "version", -1);
     snprintf(v->key.model, sizeof v->key.model, "%s", json_str(meta, "model", ""));
     snprintf(v->key.tokenizer, sizeof v->key.tokenizer, "%s", json_str(meta, "tokenizer", ""));
     v->key.dim = json_int(meta, "dim", -1);
     v->n = json_int(meta, "passages", -1);
     json_decref(meta);
-    if (version != VECTORS_VERSION)
-        FAIL(ERR_FORMAT, "%s: version %" PRId64 ", wanted %d; run `raglan index`", s->path, version,
-             VECTORS_VERSION);
+    if (*version < 1 || *version > VECTORS_VERSION)
+        FAIL(ERR_FORMAT, "%s: version %" PRId64 ", wanted 1 to %d; run `raglan index`", s->path,
+             *version, VECTORS_VERSION);
     if (v->key.dim < 1 || v->key.dim > VECTORS_DIM_MAX || v->n < 0 || v->n > INT64_MAX >> 24)
         FAIL(ERR_FORMAT, "%s: impossible shape [%" PRId64 ", %" PRId64 "]", s->path, v->n,
              v->key.dim);
     return OK;
 }
 
-static status parse(const segment *s, const vectors_key *want, vectors *v) {
-    TRY(parse_meta(s, v));
+status vectors_parse(const segment *s, const vectors_key *want, vectors *v) {
+    int64_t version, blocks;
+    TRY(parse_meta(s, v, &version));
+    blocks = codes_blocks(v->n);
     TRY(segment_get(s, "ids", sizeof *v->ids, v->n, (const void **)&v->ids, NULL));
     TRY(segment_get(s, "rows", sizeof *v->rows, v->n * v->key.dim, (const void **)&v->rows, NULL));
+    if (version > 1) {
+        TRY(segment_get(s, "codes", (size_t)(SCAN_ROWS * codes_width(v->key.dim)), blocks,
+                        (const void **)&v->codes, NULL));
+        TRY(segment_get(s, "bounds", sizeof *v->bounds, blocks, (const void **)&v->bounds, NULL));
+    }
     if (want && !vectors_key_equal(want, &v->key))
         FAIL(ERR_STATE,
              "%s: made by model %.8s with tokenizer %.8s (%" PRId64 " dims), but the model in use "
@@ -56,7 +67,7 @@ status vectors_open(const char *folder, const char *name, const vectors_key *wan
     segment *s = xcalloc(1, sizeof *s);
     vectors v = {.file = s};
     status st = segment_open(folder, name, "vectors", s);
-    if (!st) st = parse(s, want, &v);
+    if (!st) st = vectors_parse(s, want, &v);
     if (st)
         vectors_close(&v);
     else
@@ -92,6 +103,47 @@ static status put_meta(segment_writer *w, const vectors_key *key, int64_t n) {
     return st;
 }
 
+/* Rows one after the other, whatever stretch they lie in, 64 at a time. */
+typedef struct row_reader {
+    const vectors_stretch *parts;
+    int64_t n_parts, dim;
+    int64_t part, at;
+    float *rows; /* [SCAN_ROWS, dim] */
+} row_reader;
+
+static int64_t next_rows(row_reader *r) {
+    int64_t n = 0;
+    while (n < SCAN_ROWS && r->part < r->n_parts) {
+        const vectors_stretch *p = &r->parts[r->part];
+        int64_t take = p->n - r->at < SCAN_ROWS - n ? p->n - r->at : SCAN_ROWS - n;
+        memcpy(r->rows + n * r->dim, p->rows + r->at * r->dim,
+               (size_t)(take * r->dim) * sizeof *r->rows);
+        n += take;
+        r->at += take;
+        if (r->at < p->n) continue;
+        r->part++;
+        r->at = 0;
+    }
+    return n;
+}
+
+static status put_codes(segment_writer *w, row_reader *r, int64_t n) {
+    size_t block_bytes = (size_t)(SCAN_ROWS * codes_width(r->dim));
+    int64_t blocks = codes_blocks(n);
+    code_bound *bounds = xmalloc((size_t)(blocks + 1) * sizeof *bounds);
+    uint8_t *block = xmalloc(block_bytes);
+    status st = segment_begin(w, "codes");
+    for (int64_t i = 0; i < blocks && !st; i++) {
+        codes_make(r->rows, next_rows(r), r->dim, block, &bounds[i]);
+        st = segment_add(w, block, block_bytes);
+    }
+    if (!st) st = segment_begin(w, "bounds");
+    if (!st) st = segment_add(w, bounds, (size_t)blocks * sizeof *bounds);
+    free(bounds);
+    free(block);
+    return st;
+}
+
 static status put_all(segment_writer *w, const vectors_key *key, const vectors_stretch *parts,
                       int64_t n_parts) {
     int64_t n = 0;
@@ -103,7 +155,11 @@ static status put_all(segment_writer *w, const vectors_key *key, const vectors_s
     TRY(segment_begin(w, "rows"));
     for (int64_t i = 0; i < n_parts; i++)
         TRY(segment_add(w, parts[i].rows, (size_t)(parts[i].n * key->dim) * sizeof(float)));
-    return put_meta(w, key, n);
+    row_reader r = {.parts = parts, .n_parts = n_parts, .dim = key->dim};
+    r.rows = xmalloc((size_t)(SCAN_ROWS * key->dim) * sizeof *r.rows);
+    status st = put_codes(w, &r, n);
+    free(r.rows);
+    return st ? st : put_meta(w, key, n);
 }
 
 status vectors_write(const char *folder, const vectors_key *key, const vectors_stretch *parts,

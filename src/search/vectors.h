@@ -5,10 +5,12 @@
  *
  *   ids   [n]       int64, ascending
  *   rows  [n, dim]  f32, row-major, the first one 64-byte aligned
+ *   codes, bounds   the rows once more as bytes, in blocks of 64: what a search reads (codes.h)
  *
  * Writing is resumable: rows go to a part file in checksummed, fsynced batches, and a writer
  * opened again with the same key goes on after the last whole batch. The finished
  * file has the same bytes as that of an uninterrupted run. */
+#include "search/codes.h"
 #include "search/lexical.h"
 
 /* What made the vectors; a file of another key is refused. */
@@ -38,8 +40,10 @@ void vectors_writer_close(vectors_writer *w);
 typedef struct vectors {
     vectors_key key;
     int64_t n;
-    const int64_t *ids; /* [n], mapped */
-    const float *rows;  /* [n, key.dim], mapped */
+    const int64_t *ids;       /* [n], mapped */
+    const float *rows;        /* [n, key.dim], mapped */
+    const uint8_t *codes;     /* [codes_blocks(n), SCAN_ROWS * codes_width(dim)], mapped */
+    const code_bound *bounds; /* [codes_blocks(n)], mapped; both NULL in files of version 1 */
     void *file;
 } vectors;
 /* want: ERR_STATE when the file was made by another model or tokenizer (the sentence names

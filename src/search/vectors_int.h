@@ -4,7 +4,12 @@
 #include "search/segment_int.h"
 #include "search/vectors.h"
 
-enum { VECTORS_VERSION = 1, VECTORS_DIM_MAX = 65536 };
+/* Version 1 had no codes and no bounds. */
+enum { VECTORS_VERSION = 2, VECTORS_DIM_MAX = 65536 };
+
+/* The sections of an open segment, borrowed from it; want as in vectors_open. Sets v->key, n, ids,
+ * rows, codes and bounds. */
+status vectors_parse(const segment *s, const vectors_key *want, vectors *v);
 
 /* Rows that lie together in memory. */
 typedef struct vectors_stretch {

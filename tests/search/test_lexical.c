@@ -474,7 +474,7 @@ static void deleted_and_filtered_passages_are_never_found(void **state) {
     assert_true(lexical_has(ix, 21));
     assert_false(lexical_has(ix, 5000));
     SUCCEEDS(
-        lexical_search(ix, "word", 4, &bm25_default, 200, (hit_filter){keep_even, NULL}, hits, &n));
+        lexical_search(ix, "word", 4, &bm25_default, 200, (hit_filter){.fn = keep_even}, hits, &n));
     assert_int_equal(n, 97); /* 100 even ones, 0, 20 and 64 deleted */
     lexical_close(ix);
     free(folder);
