@@ -29,9 +29,9 @@ static status add_checkpoints(rag *r, json_t *out, json_t *stale) {
     TRY(checkpoint_scan(r->home, NULL, &list));
     for (int64_t i = 0; i < list.n; i++) {
         const checkpoint *c = &list.at[i];
-        const char *of = json_str(json_object_get(c->meta, "hashes"), "tokenizer", "");
+        const char *of = checkpoint_tokenizer(c);
         json_array_append_new(out, checkpoint_json(c));
-        if (c->is_newest && r->t && *of && strcmp(of, tokenizer_hash(r->t)))
+        if (c->is_newest && r->t && *of && !rag_knows_tokenizer(r, of))
             add_stale(
                 stale, c->type,
                 xasprintf("raglan train %s --new_model --save_dir %s", c->type, r->home_word));

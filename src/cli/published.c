@@ -122,8 +122,8 @@ static status retriever_is_there(published *p, bool *there, bool *stale) {
         checkpoint_find(p->r->home, "retriever", p->retriever_identifier, CHECKPOINT_NEWEST, &c);
     if (!st) st = store_get(p->r->s, mark, a, &begun);
     if (!st && c.identifier[0] && !rag_need_tokenizer(p->r)) {
-        const char *of = json_str(json_object_get(c.meta, "hashes"), "tokenizer", "");
-        *stale = strcmp(of, tokenizer_hash(p->r->t)) != 0;
+        const char *of = checkpoint_tokenizer(&c);
+        *stale = !rag_knows_tokenizer(p->r, of);
         *there = !*stale && (c.finished || !begun);
         if (*there)
             log_info("the retriever is there (step %lld of %lld): used as it is", (long long)c.step,

@@ -138,6 +138,43 @@ void tokens_text(const tokenizer *t, const int32_t *ids, int64_t n, buf *out, in
     if (begins) begins[n] = (int64_t)out->len;
 }
 
+/* Tokens being collected: a list that grows, and how to get there. */
+typedef struct respelling {
+    const corpus *c;
+    const tokenizer *from, *to;
+    tokens out;
+    buf text;
+} respelling;
+
+static span respell(respelling *r, span s) {
+    int64_t begin = r->out.n;
+    buf_reset(&r->text);
+    tokens_text(r->from, r->c->tokens + s.begin, s.end - s.begin, &r->text, NULL);
+    if (r->text.len) tokenizer_encode(r->to, r->text.at, r->text.len, &r->out);
+    return (span){begin, r->out.n};
+}
+
+void corpus_respell(corpus *c, const tokenizer *from, const tokenizer *to) {
+    respelling r = {.c = c, .from = from, .to = to};
+    span *text = xmalloc((size_t)(c->n + 1) * sizeof *text);
+    span *title = xmalloc((size_t)(c->n + 1) * sizeof *title);
+    for (int64_t i = 0; i < c->n; i++) {
+        bool shared = i > 0 && c->document[i] == c->document[i - 1];
+        title[i] = shared ? title[i - 1] : respell(&r, c->title[i]);
+        text[i] = respell(&r, c->text[i]);
+    }
+    free(c->text);
+    free(c->title);
+    free(c->tokens);
+    c->text = text;
+    c->title = title;
+    c->n_tokens = r.out.n;
+    c->tokens = xrealloc(r.out.id, (size_t)(r.out.n + 1) * sizeof *r.out.id);
+    r.out.id = NULL;
+    tokens_clear(&r.out);
+    buf_clear(&r.text);
+}
+
 int corpus_neighbours(void *corpus_, int64_t id, int reach, int64_t *ids) {
     const corpus *c = corpus_;
     int64_t at = corpus_find(c, id);

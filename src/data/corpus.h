@@ -30,6 +30,9 @@ span corpus_document(const corpus *c,
 /* Appends the text that n tokens spell (blanks in a row are one). begins [n + 1] gets where each
  * token begins in out, and the end; may be NULL. */
 void tokens_text(const tokenizer *t, const int32_t *ids, int64_t n, buf *out, int64_t *begins);
+/* The same passages in the tokens of another tokenizer: titles and texts are spelled out by `from`
+ * and encoded by `to`. For a retriever that reads its own tokens, after the judgements are made. */
+void corpus_respell(corpus *c, const tokenizer *from, const tokenizer *to);
 /* Passages before and after `id` in its document: search's neighbour_source over a corpus. */
 int corpus_neighbours(void *corpus_, int64_t id, int reach, int64_t *ids);
 /* The tokens of passage i that spell one of the answers, as positions within the passage: the
@@ -70,6 +73,8 @@ typedef struct qa_set {
 status qa_set_load(store *s, const corpus *c, const tokenizer *t, store_split split, int64_t limit,
                    qa_set **out);
 void qa_set_free(qa_set *q);
+/* The questions in the tokens of another tokenizer. */
+void qa_set_respell(qa_set *q, const tokenizer *to);
 /* Is passage index i relevant to q? */
 bool qa_is_relevant(const qa_set *set, const qa *q, int64_t i);
 

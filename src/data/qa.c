@@ -303,6 +303,19 @@ status qa_set_load(store *s, const corpus *c, const tokenizer *t, store_split sp
     return OK;
 }
 
+void qa_set_respell(qa_set *q, const tokenizer *to) {
+    tokens out = {0};
+    for (int64_t i = 0; i < q->n; i++) {
+        int64_t begin = out.n;
+        tokenizer_encode(to, q->at[i].question, strlen(q->at[i].question), &out);
+        q->at[i].tokens = (span){begin, out.n};
+    }
+    free(q->tokens);
+    q->tokens = xrealloc(out.id, (size_t)(out.n + 1) * sizeof *out.id);
+    out.id = NULL;
+    tokens_clear(&out);
+}
+
 void qa_set_free(qa_set *q) {
     if (!q) return;
     free(q->at);

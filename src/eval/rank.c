@@ -92,12 +92,7 @@ static void rank_task(void *arg, int64_t i, int worker) {
 }
 
 static status rank_batch(ranking_job *x, int64_t n, float *rows) {
-    const qa_set *set = x->in->questions;
-    if (x->vector) {
-        span texts[BATCH];
-        for (int64_t i = 0; i < n; i++) texts[i] = set->at[x->first + i].tokens;
-        embed_texts(x->in->find.m, set->tokens, texts, n, TEXT_QUESTION, rows);
-    }
+    if (x->vector) finder_embed_set(&x->in->find, x->in->questions, x->first, n, rows);
     par_for(n, rank_task, x);
     for (int64_t i = 0; i < n; i++)
         if (x->result[i]) return rank_one(x, i); /* the sentence was another thread's: again here */
@@ -180,9 +175,9 @@ status find_timed(const eval_input *in, const char *question, search_mode mode, 
     *n_hits = 0;
     if (m) {
         tokens ids = {0};
-        tokenizer_encode(in->t, question, strlen(question), &ids);
+        if (!in->find.reads) tokenizer_encode(in->t, question, strlen(question), &ids);
         vector = xmalloc((size_t)m->c.embedding_dim * sizeof *vector);
-        embed_texts(m, ids.id, &(span){0, ids.n}, 1, TEXT_QUESTION, vector);
+        finder_embed(&in->find, question, ids.id, ids.n, vector);
         tokens_clear(&ids);
     }
     double embedded = now_s();

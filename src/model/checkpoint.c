@@ -122,6 +122,10 @@ static status read_meta(const char *home, const char *identifier, const char *ty
     return OK;
 }
 
+const char *checkpoint_tokenizer(const checkpoint *c) {
+    return json_str(json_object_get(c->meta, "hashes"), "tokenizer", "");
+}
+
 /* ---- scanning ---- */
 
 typedef struct scan {
@@ -151,8 +155,7 @@ static int by_type_and_generation(const void *a, const void *b) {
 
 /* Dev scores of two configurations, or over two tokenizers, do not say which is better. */
 static bool is_comparable(const checkpoint *x, const checkpoint *y) {
-    const char *tx = json_str(json_object_get(x->meta, "hashes"), "tokenizer", "");
-    const char *ty = json_str(json_object_get(y->meta, "hashes"), "tokenizer", "");
+    const char *tx = checkpoint_tokenizer(x), *ty = checkpoint_tokenizer(y);
     const json_t *cx = json_object_get(x->meta, "config"), *cy = json_object_get(y->meta, "config");
     return !strcmp(tx, ty) && (cx == cy || (cx && cy && json_equal(cx, cy)));
 }

@@ -40,6 +40,7 @@ typedef enum checkpoint_which { CHECKPOINT_NEWEST, CHECKPOINT_BEST } checkpoint_
 status checkpoint_find(const char *home, const char *type, const char *identifier,
                        checkpoint_which which, checkpoint *out);
 void checkpoint_clear(checkpoint *c);
+const char *checkpoint_tokenizer(const checkpoint *c); /* hash of the one it reads; "": none */
 
 /* Loads and verifies: the file's sha1 must be its name (ERR_FORMAT: damaged, which file, how to go
  * on; ERR_BUSY: a training run beside us has replaced it, so find again). */

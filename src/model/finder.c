@@ -17,6 +17,34 @@ search_mode finder_mode(const finder *f) {
                                                                                   : SEARCH_BM25;
 }
 
+void finder_embed(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,
+                  float *out) {
+    tokens own = {0};
+    if (f->reads) {
+        tokenizer_encode(f->reads, question, strlen(question), &own);
+        ids = own.id;
+        n_ids = own.n;
+    }
+    embed_texts(f->m, ids, &(span){0, n_ids}, 1, TEXT_QUESTION, out);
+    tokens_clear(&own);
+}
+
+void finder_embed_set(const finder *f, const qa_set *set, int64_t first, int64_t n, float *out) {
+    span *texts = xmalloc((size_t)(n + 1) * sizeof *texts);
+    tokens own = {0};
+    for (int64_t i = 0; i < n; i++) {
+        const qa *q = &set->at[first + i];
+        texts[i] = q->tokens;
+        if (!f->reads) continue;
+        int64_t begin = own.n;
+        tokenizer_encode(f->reads, q->question, strlen(q->question), &own);
+        texts[i] = (span){begin, own.n};
+    }
+    embed_texts(f->m, f->reads ? own.id : set->tokens, texts, n, TEXT_QUESTION, out);
+    tokens_clear(&own);
+    free(texts);
+}
+
 static status run(const finder *f, const char *question, const float *vector, search_mode mode,
                   int64_t k, hit *hits, int64_t *n_hits) {
     search_options o = search_defaults(f->index, mode, k);
@@ -31,7 +59,7 @@ status finder_run(const finder *f, const char *question, const int32_t *ids, int
     float *vector = NULL;
     if (mode != SEARCH_BM25 && f->m) {
         vector = xmalloc((size_t)f->m->c.embedding_dim * sizeof *vector);
-        embed_texts(f->m, ids, &(span){0, n_ids}, 1, TEXT_QUESTION, vector);
+        finder_embed(f, question, ids, n_ids, vector);
     }
     status st = run(f, question, vector, mode, k, hits, n_hits);
     free(vector);
@@ -79,10 +107,8 @@ static status search_batch(set_search *s, int64_t n) {
     int64_t e = s->f->m ? s->f->m->c.embedding_dim : 0;
     float *rows = NULL;
     if (s->mode != SEARCH_BM25 && s->f->m) {
-        span texts[SET_BATCH];
-        for (int64_t i = 0; i < n; i++) texts[i] = s->set->at[s->first + i].tokens;
         rows = xmalloc((size_t)(n * e) * sizeof *rows);
-        embed_texts(s->f->m, s->set->tokens, texts, n, TEXT_QUESTION, rows);
+        finder_embed_set(s->f, s->set, s->first, n, rows);
     }
     s->embedded = rows;
     par_for(n, search_one, s);

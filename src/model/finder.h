@@ -11,10 +11,17 @@ typedef struct finder {
     const search *index;
     retriever *m;                /* NULL: BM25 alone */
     neighbour_source neighbours; /* fn NULL: no smoothing */
+    const tokenizer *reads;      /* m's own, where it was imported; NULL: the collection's */
 } finder;
 
 /* The best mode there is: hybrid with a retriever and its vectors, else BM25. */
 search_mode finder_mode(const finder *f);
+
+/* A question's vector out [embedding_dim] by f->m; ids: its tokens in the collection's tokenizer. */
+void finder_embed(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,
+                  float *out);
+/* Those of questions first..first+n-1 of a set, out [n, embedding_dim]. */
+void finder_embed_set(const finder *f, const qa_set *set, int64_t first, int64_t n, float *out);
 
 /* Best k passages; hits [k]. ids: the question's tokens. An empty question finds nothing. */
 status finder_run(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,

@@ -216,7 +216,7 @@ int rag_embed(rag *r, const char *const *texts, int64_t n, bool as_question, flo
     span *at = xmalloc((size_t)(n + 1) * sizeof *at);
     for (int64_t i = 0; i < n; i++) {
         int64_t begin = ids.n;
-        tokenizer_encode(r->t, texts[i], strlen(texts[i]), &ids);
+        tokenizer_encode(r->reads ? r->reads : r->t, texts[i], strlen(texts[i]), &ids);
         at[i] = (span){begin, ids.n};
     }
     embed_texts(r->m, ids.id, at, n, as_question ? TEXT_QUESTION : TEXT_PASSAGE, out);

@@ -189,17 +189,30 @@ static void put_ids(indexer *x, const int32_t *ids, int64_t n) {
     x->n_ids += n;
 }
 
+/* A passage in the tokens of a retriever that reads its own. */
+static void put_own_ids(indexer *x, const tokenizer *own, const store_passage *p) {
+    buf_reset(&x->text);
+    tokens_reset(&x->scratch);
+    tokens_text(x->r->t, p->tokens + p->n_title, p->n_tokens - p->n_title, &x->text, NULL);
+    if (x->text.len) tokenizer_encode(own, x->text.at, x->text.len, &x->scratch);
+    put_ids(x, x->scratch.id, x->scratch.n);
+}
+
 static status add_vector(void *arg, const store_passage *p) {
     indexer *x = arg;
     TRY(stopping());
     int64_t begin = x->n_ids;
+    const tokenizer *own = x->r->reads;
     if (x->r->m->c.title) {
         const char *title = title_of(&x->titles, p->document);
         tokens_reset(&x->scratch);
-        tokenizer_encode(x->r->t, title, strlen(title), &x->scratch);
+        tokenizer_encode(own ? own : x->r->t, title, strlen(title), &x->scratch);
         put_ids(x, x->scratch.id, x->scratch.n < EMBED_TITLE_MAX ? x->scratch.n : EMBED_TITLE_MAX);
     }
-    put_ids(x, p->tokens + p->n_title, p->n_tokens - p->n_title);
+    if (own)
+        put_own_ids(x, own, p);
+    else
+        put_ids(x, p->tokens + p->n_title, p->n_tokens - p->n_title);
     x->id[x->n] = p->id;
     x->at[x->n++] = (span){begin, x->n_ids};
     return x->n == EMBED_BATCH ? flush_vectors(x) : OK;
@@ -237,7 +250,7 @@ static status index_vectors(indexer *x) {
     }
     vectors_key key = {.dim = x->r->m->c.embedding_dim};
     memcpy(key.model, x->r->m_checkpoint.identifier, sizeof x->r->m_checkpoint.identifier);
-    memcpy(key.tokenizer, tokenizer_hash(x->r->t), 41);
+    memcpy(key.tokenizer, tokenizer_hash(x->r->reads ? x->r->reads : x->r->t), 41);
     if (x->m.n_vectors > 0 && !vectors_key_equal(&key, &x->m.key)) {
         manifest_drop_vectors(&x->m);
         x->changed = true;
@@ -261,6 +274,7 @@ static void set_relevant(const corpus *c, const qa_set *dev, const qa *q, fusion
 static status tune_on(indexer *x, const corpus *c, const qa_set *dev) {
     search *s = NULL;
     TRY(search_open(x->folder, &x->m.key, &s));
+    finder f = {.m = x->r->m, .reads = x->r->reads};
     fusion_pool *pools = xcalloc((size_t)dev->n + 1, sizeof *pools);
     float *vector = xmalloc((size_t)x->m.key.dim * sizeof *vector);
     int64_t n = 0;
@@ -270,8 +284,7 @@ static status tune_on(indexer *x, const corpus *c, const qa_set *dev) {
     for (int64_t i = 0; i < dev->n && !st; i++) {
         const qa *q = &dev->at[i];
         if (q->relevant.end == q->relevant.begin) continue;
-        embed_texts(x->r->m, dev->tokens + q->tokens.begin,
-                    &(span){0, q->tokens.end - q->tokens.begin}, 1, TEXT_QUESTION, vector);
+        finder_embed_set(&f, dev, i, 1, vector);
         st = search_pool(s, q->question, strlen(q->question), vector, &o, &pools[n]);
         if (st) break;
         set_relevant(c, dev, q, &pools[n], xmalloc((size_t)pools[n].n + 1));

@@ -52,8 +52,9 @@ void rag_forget_models(rag *r) {
     r->g = NULL;
     r->sought_retriever = r->has_retriever = false;
     tokenizer_close(r->t);
+    tokenizer_close(r->reads);
     arena_free(r->traits_arena);
-    r->t = NULL;
+    r->t = r->reads = NULL;
     r->traits_arena = NULL;
 }
 
@@ -85,7 +86,7 @@ status rag_need_tokenizer(rag *r) {
 
 /* A checkpoint belongs to the tokenizer it was trained with. */
 static status check_tokenizer(const rag *r, const checkpoint *c) {
-    const char *of = json_str(json_object_get(c->meta, "hashes"), "tokenizer", "");
+    const char *of = checkpoint_tokenizer(c);
     if (*of && strcmp(of, tokenizer_hash(r->t)))
         FAIL(ERR_STATE,
              "%s %.12s was trained with tokenizer %.12s, this collection has %.12s: run `raglan "
@@ -95,11 +96,58 @@ static status check_tokenizer(const rag *r, const checkpoint *c) {
     return OK;
 }
 
+static char *reads_path(const rag *r, const char *hash) {
+    return xasprintf("%s/tokenizer/%s.json", r->home, hash);
+}
+
+/* The tokenizer that came with an imported retriever. */
+static status open_reads(rag *r, const char *path, const checkpoint *c) {
+    tokenizer *t = NULL;
+    if (!file_exists(path))
+        FAIL(ERR_STATE,
+             "%s: the tokenizer of retriever %.12s is not there; put it back from a copy, or run "
+             "`raglan import hf DIR --save_dir %s` again",
+             path, c->identifier, r->home_word);
+    TRY(tokenizer_open(path, &t));
+    if (strcmp(checkpoint_tokenizer(c), tokenizer_hash(t))) {
+        status st = err_set(ERR_FORMAT, __FILE__, __LINE__,
+                            "%s: damaged: its bytes hash to %s; put it back from a copy, or run "
+                            "`raglan import hf DIR --save_dir %s` again",
+                            path, tokenizer_hash(t), r->home_word);
+        tokenizer_close(t);
+        return st;
+    }
+    r->reads = t;
+    return OK;
+}
+
+status rag_need_reads(rag *r, const checkpoint *c) {
+    tokenizer_close(r->reads);
+    r->reads = NULL;
+    const json_t *config = json_object_get(c->meta, "config");
+    if (!strcmp(json_str(config, "architecture", ""), "bert")) {
+        char *path = reads_path(r, checkpoint_tokenizer(c));
+        status st = open_reads(r, path, c);
+        free(path);
+        return st;
+    }
+    TRY(rag_need_tokenizer(r));
+    return check_tokenizer(r, c);
+}
+
+bool rag_knows_tokenizer(rag *r, const char *hash) {
+    char *path = reads_path(r, hash);
+    bool known = file_exists(path) || (r->t && !strcmp(hash, tokenizer_hash(r->t)));
+    free(path);
+    return known;
+}
+
 static status find_model(rag *r, const char *type, const char *identifier, checkpoint *out,
                          bool *found) {
     TRY(checkpoint_find(r->home, type, identifier, CHECKPOINT_BEST, out));
     *found = out->identifier[0] != 0;
     if (!*found) return OK;
+    if (!strcmp(type, "retriever")) return rag_need_reads(r, out);
     TRY(rag_need_tokenizer(r));
     return check_tokenizer(r, out);
 }
@@ -233,7 +281,7 @@ status rag_need_index(rag *r) {
         vectors_key key = {.dim = has ? r->m->c.embedding_dim : 0};
         if (has) {
             memcpy(key.model, r->m_checkpoint.identifier, sizeof r->m_checkpoint.identifier);
-            memcpy(key.tokenizer, tokenizer_hash(r->t), 41);
+            memcpy(key.tokenizer, tokenizer_hash(r->reads ? r->reads : r->t), 41);
         }
         bool current = has && m.n_vectors > 0 && vectors_key_equal(&key, &m.key);
         if (has && !current)
@@ -252,6 +300,8 @@ status rag_need_index(rag *r) {
 
 finder rag_finder(rag *r) {
     bool dense = r->m && search_flat(r->index);
-    return (finder){
-        .index = r->index, .m = dense ? r->m : NULL, .neighbours = {place_neighbours, &r->where}};
+    return (finder){.index = r->index,
+                    .m = dense ? r->m : NULL,
+                    .reads = r->reads,
+                    .neighbours = {place_neighbours, &r->where}};
 }

@@ -69,6 +69,10 @@ void rag_ingest_report_clear(rag_ingest_report *report);
 int rag_add_document(rag *r, const char *id, const char *title, const char *text);
 /* Removes documents (and questions) by id, uri or source path; *n_removed may be NULL. */
 int rag_remove(rag *r, const char *name, int64_t *n_removed);
+/* Takes over a sentence encoder as the retriever, in the place of the one that is there: a folder as
+ * Hugging Face has them (config.json, model.safetensors, tokenizer.json or vocab.txt, 1_Pooling) of
+ * BERT's architecture. identifier [41] may be NULL. RAG_ERR_FORMAT says what of it is not. */
+int rag_import_hf(rag *r, const char *folder, char *identifier);
 /* Cuts passages, embeds what has no current vector, builds the search files. Nothing to do is
  * nothing done. Without a trained retriever: BM25 alone. */
 int rag_index(rag *r);

@@ -5,6 +5,7 @@
  *
  *   collection.db                   documents, passages, questions: the truth (store/)
  *   tokenizer/wiki.model            the tokenizer
+ *   tokenizer/<sha1>.json           an imported retriever's own
  *   <sha1>.<type>.safetensors ...   checkpoints (model/checkpoint.h)
  *   index/                          search files, derived (search/manifest.h)
  *   logs/, reports/                 training logs and charts */
@@ -30,7 +31,8 @@ struct rag {
     tokenizer *t;
     arena *traits_arena;
     token_traits traits;
-    retriever *m; /* NULL and has_retriever false: none trained */
+    tokenizer *reads; /* the retriever's own, where it was imported; NULL: it reads t's tokens */
+    retriever *m;     /* NULL and has_retriever false: none trained */
     checkpoint m_checkpoint;
     bool sought_retriever, has_retriever;
     generator *g;
@@ -44,6 +46,11 @@ char *rag_path(const rag *r, const char *below); /* <home>/below; caller frees *
 
 /* Each opens its part if it is not open yet. ERR_STATE names the command that makes it. */
 status rag_need_tokenizer(rag *r);
+/* Opens the tokenizer that the retriever of a checkpoint reads: r->reads for an imported one, else
+ * the collection's, which must be the same. ERR_STATE names the command that helps. */
+status rag_need_reads(rag *r, const checkpoint *c);
+/* Is it the collection's tokenizer, or an imported one that is there? */
+bool rag_knows_tokenizer(rag *r, const char *hash);
 status rag_need_retriever(rag *r, bool *has); /* has false: none trained yet, OK */
 status rag_need_generator(rag *r);
 status rag_need_index(rag *r);  /* the index, with vectors where the retriever's are there */

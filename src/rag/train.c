@@ -126,6 +126,22 @@ static status material_load(rag *r, const char *type, const train_request *q, ma
     return OK;
 }
 
+/* A retriever that was imported is trained on the same material in its own tokens. */
+static status respell_for(rag *r, const train_request *q, material *m) {
+    checkpoint c = {0};
+    if (q->new_model) return OK;
+    TRY(checkpoint_find(r->home, "retriever", q->identifier, CHECKPOINT_NEWEST, &c));
+    status st = OK; /* a stale one is refused, with its sentence, when the run begins */
+    if (c.meta && rag_knows_tokenizer(r, checkpoint_tokenizer(&c))) st = rag_need_reads(r, &c);
+    checkpoint_clear(&c);
+    if (st || !r->reads) return st;
+    corpus_respell(m->c, r->t, r->reads);
+    qa_set_respell(m->train, r->reads);
+    qa_set_respell(m->dev, r->reads);
+    json_object_set_new(m->hashes, "tokenizer", json_string(tokenizer_hash(r->reads)));
+    return OK;
+}
+
 static status cut_as_asked(rag *r, const train_request *q) {
     cut_options cut = {.given = q->context_size > 0 || q->context_overlap >= 0,
                        .context_size = q->context_size > 0 ? q->context_size : 0,
@@ -159,7 +175,7 @@ static status retriever_architecture(rag *r, const train_request *q, const mater
     if (q->title >= 0) c->title = q->title;
     if (q->loss == LOSS_PUBLISHED) c->bag = c->unit = c->title = false;
     if (!isnan(q->dropout)) c->dropout = (float)q->dropout;
-    c->vocab = tokenizer_size(r->t);
+    if (c->arch == RETRIEVER_RECURRING) c->vocab = tokenizer_size(r->t);
     if (!m->old_config) {
         json_t *cut = NULL;
         TRY(json_parse(store_cut(r->s), strlen(store_cut(r->s)), "the collection's cut", &cut));
@@ -184,12 +200,22 @@ static status open_lexical(rag *r, lexical **out) {
     return st;
 }
 
+/* Weights that know the language already: small steps, from labelled questions wherever there are
+ * any; a batch that fits into memory with all its activations. */
+static void begin_from_weights(retriever_task_options *o) {
+    o->batch_size = o->block_batch = 32;
+    o->crop_share = 0;
+    o->label_share = 1;
+}
+
 static status run_retriever(rag *r, const train_request *q, material *m, const lexical *lex) {
     retriever_config c;
     TRY(retriever_architecture(r, q, m, &c));
     retriever_task_options o = retriever_task_defaults();
     merge run = {m->old_run, json_object()};
     o.loss = (retriever_loss)pick(&run, "loss", q->loss, LOSS_CONTRASTIVE);
+    bool imported = c.arch == RETRIEVER_BERT;
+    if (imported) begin_from_weights(&o);
     int64_t batch = pick(&run, "batch_size", q->batch_size, q->published ? 32 : o.batch_size);
     if (batch != o.batch_size) o.block_batch = batch < o.block_batch ? batch : o.block_batch;
     o.batch_size = batch;
@@ -202,6 +228,14 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
                       .weight_decay = 1e-5,
                       .beta2 = q->published ? 0.999 : 0.98,
                       .flat = q->published ? 1 : 0.5};
+    if (imported)
+        d = (run_defaults){.num_iters = 300,
+                           .warmup = 30,
+                           .steps_per_report = 10,
+                           .steps_per_eval = 100,
+                           .lr = 2e-5,
+                           .weight_decay = 0.01,
+                           .beta2 = 0.999};
     train_options loop = loop_options(r, q, &run, &d);
     o.seed = loop.seed;
 
@@ -210,7 +244,9 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
     free(idf);
     status st = model ? OK : ERR_MEM;
     retriever_task *task = NULL;
-    if (!st) st = retriever_task_new(model, m->c, r->t, m->train, m->dev, lex, &o, &task);
+    if (!st)
+        st = retriever_task_new(model, m->c, r->reads ? r->reads : r->t, m->train, m->dev, lex, &o,
+                                &task);
     if (!st) {
         trainee t = {.config = retriever_config_json(&c), .hashes = m->hashes};
         retriever_task_trainee(task, &t);
@@ -230,6 +266,7 @@ status rag_train_retriever(rag *r, const train_request *q) {
     material m = {0};
     lexical *lex = NULL;
     status st = material_load(r, "retriever", q, &m);
+    if (!st) st = respell_for(r, q, &m);
     if (!st) st = open_lexical(r, &lex);
     if (!st) st = run_retriever(r, q, &m, lex);
     lexical_close(lex);
@@ -304,7 +341,7 @@ static status run_generator(rag *r, const train_request *q, material *m, top_pas
     o->seed = loop.seed;
     generator *model = generator_new(&c, loop.seed, true);
     status st = model ? OK : ERR_MEM;
-    if (!st && r->m) begin_with(model, r->m);
+    if (!st && r->m && !r->reads) begin_with(model, r->m);
     generator_task *task = NULL;
     if (!st)
         st = generator_task_new(model, &r->traits, m->c, r->t, m->train, top, m->dev, dev_top,
@@ -392,8 +429,8 @@ static status is_trained(rag *r, const char *type, const train_request *q, bool 
     TRY(rag_need_tokenizer(r));
     TRY(checkpoint_find(r->home, type, NULL, CHECKPOINT_NEWEST, &c));
     if (c.identifier[0]) {
-        const char *of = json_str(json_object_get(c.meta, "hashes"), "tokenizer", "");
-        *stale = strcmp(of, tokenizer_hash(r->t)) != 0;
+        const char *of = checkpoint_tokenizer(&c);
+        *stale = !rag_knows_tokenizer(r, of);
         *trained = c.finished && !*stale && !q->new_model && (q->num_iters < 0 || done);
     }
     checkpoint_clear(&c);

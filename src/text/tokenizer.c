@@ -119,12 +119,25 @@ static void describe_pieces(tokenizer *t) {
         spm_find(t->model, "</s>") == TOKEN_EOS && spm_find(t->model, "<unk>") == TOKEN_UNK;
 }
 
-static status load_sentencepiece(const buf *bytes, const char *path, spm **out) {
-    status st = spm_load(bytes->at, bytes->len, out);
+static status load_sentencepiece(const char *bytes, size_t n, const char *what, spm **out) {
+    status st = spm_load(bytes, n, out);
     if (!st && spm_size(*out) == 0)
         st = err_set(ERR_FORMAT, __FILE__, __LINE__, "the model has no pieces");
-    return st ? err_wrap(st, "%s: not a usable SentencePiece model (%zu bytes)", path, bytes->len)
-              : OK;
+    return st ? err_wrap(st, "%s: not a usable SentencePiece model (%zu bytes)", what, n) : OK;
+}
+
+status tokenizer_read(const char *bytes, size_t n, const char *what, tokenizer **out) {
+    tokenizer *t = xcalloc(1, sizeof *t);
+    status st = n && bytes[0] == '{' ? wordpiece_load(bytes, n, what, &t->wp)
+                                     : load_sentencepiece(bytes, n, what, &t->model);
+    if (st) {
+        tokenizer_close(t);
+        return st;
+    }
+    sha1_hex(bytes, n, t->hash);
+    describe_pieces(t);
+    *out = t;
+    return OK;
 }
 
 status tokenizer_open(const char *path, tokenizer **out) {
@@ -133,16 +146,7 @@ status tokenizer_open(const char *path, tokenizer **out) {
              path);
     buf bytes = {0};
     TRY(file_read(path, MODEL_MAX_BYTES, &bytes));
-    tokenizer *t = xcalloc(1, sizeof *t);
-    status st = bytes.len && bytes.at[0] == '{' ? wordpiece_load(bytes.at, bytes.len, path, &t->wp)
-                                                : load_sentencepiece(&bytes, path, &t->model);
-    if (st) {
-        tokenizer_close(t);
-    } else {
-        sha1_hex(bytes.at, bytes.len, t->hash);
-        describe_pieces(t);
-        *out = t;
-    }
+    status st = tokenizer_read(bytes.at, bytes.len, path, out);
     buf_clear(&bytes);
     return st;
 }

@@ -43,6 +43,8 @@ status tokenizer_train(const tokenizer_options *o, text_source next, void *arg, 
  * the command that trains one), ERR_FORMAT when damaged or of another kind. The handle is
  * immutable: any number of threads may use it. */
 status tokenizer_open(const char *path, tokenizer **out);
+/* The same from the bytes of such a file; `what` names them in errors. */
+status tokenizer_read(const char *bytes, size_t n, const char *what, tokenizer **out);
 void tokenizer_close(tokenizer *t); /* NULL is a no-op */
 /* The WordPiece tokenizer of a Hugging Face folder as the bytes of a tokenizer.json: its own, or
  * one made of vocab.txt and tokenizer_config.json. ERR_ARG without either; ERR_FORMAT: a piece
