@@ -67,7 +67,7 @@ static tensor *read_keys(graph *g, const attend_layer *l, tensor *x, tensor *h, 
     tensor *q = rotate(g, l, t_linear(g, h, l->wq, NULL, ACT_NONE), position);
     tensor *mixed = t_attention(g, (columns){q, 0}, (columns){kv, 0}, (columns){kv, l->o.dim},
                                 l->o.dim, l->o.n_heads, q_spans, kv_spans, causal);
-    return t_add(g, x, t_dropout(g, t_linear(g, mixed, l->wo, NULL, ACT_NONE), l->o.dropout));
+    return t_add_dropout(g, x, t_linear(g, mixed, l->wo, NULL, ACT_NONE), l->o.dropout);
 }
 
 tensor *attend(graph *g, const attend_layer *l, tensor *x, tensor *y, spans q_spans, spans kv_spans,
@@ -93,5 +93,5 @@ tensor *attend_cached(graph *g, const attend_layer *l, tensor *x, tensor *kv, sp
 tensor *feed(graph *g, const feed_layer *l, tensor *x) {
     tensor *h = t_layer_norm(g, x, l->norm, l->norm_bias);
     tensor *wide = t_linear(g, h, l->w1, l->b1, l->o.act);
-    return t_add(g, x, t_dropout(g, t_linear(g, wide, l->w2, l->b2, ACT_NONE), l->o.dropout));
+    return t_add_dropout(g, x, t_linear(g, wide, l->w2, l->b2, ACT_NONE), l->o.dropout);
 }

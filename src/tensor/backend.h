@@ -72,6 +72,14 @@ typedef struct adamw_args {
     float correct1, correct2;           /* 1 - beta^t, or 1 for no bias correction (the origin) */
 } adamw_args;
 
+/* Which elements of a matrix are kept (Srivastava et al. 2014): element i is dropped when the
+ * (i % 4)th 16 bits of rng_hash(stream, i / 4) are below `least`, else multiplied by `scale`. */
+typedef struct dropout_mask {
+    uint64_t stream;
+    uint32_t least; /* p * 2^16; 0: all are kept, as they are */
+    float scale;    /* 1 / (1 - p) */
+} dropout_mask;
+
 typedef struct backend {
     const char *name;    /* "ref", "avx2", ... */
     bool rounds_to_bf16; /* products in bf16 */
@@ -100,6 +108,14 @@ typedef struct backend {
 
     void (*add)(int64_t n, const float *x, float *y);                 /* y += x */
     void (*add_scaled)(int64_t n, float s, const float *x, float *y); /* y += s x */
+    /* y = base + kept x, elements first..first+n-1 of a matrix, first a multiple of 4; base may be
+     * y, or NULL for zeros. */
+    void (*drop)(int64_t first, int64_t n, const dropout_mask *d, const float *base, const float *x,
+                 float *y);
+    /* The pairs (x[i], x[half + i]) turned by angles of these sines and cosines, back with sign -1;
+     * y =, or with add += the result. */
+    void (*rotate)(int64_t half, const float *sin, const float *cos, float sign, const float *x,
+                   float *y, bool add);
     void (*embed)(int64_t n, int64_t cols, const float *table, const int32_t *id, float *y);
     /* table_d[id[i]] += dy[i], duplicates in order of i. */
     void (*embed_back)(int64_t n, int64_t cols, const int32_t *id, const float *dy,

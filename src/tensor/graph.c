@@ -124,6 +124,15 @@ void graph_add_grad(graph *g, tensor *t, const float *dy) {
         vec_add(g->be, t->rows * t->cols, dy, d);
 }
 
+void graph_hand_grad(graph *g, tensor *y, tensor *x) {
+    if (graph_wants(g, x) && !x->base && !x->d) {
+        x->d = y->d;
+        y->d = NULL;
+    } else {
+        graph_add_grad(g, x, y->d);
+    }
+}
+
 /* ---- backward ---- */
 
 void graph_backward_from(graph *g, tensor *y, const float *seed) {

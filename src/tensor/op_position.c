@@ -121,18 +121,6 @@ typedef struct rotary_record {
     bool add;   /* to += rather than = */
 } rotary_record;
 
-static void rotate_head(const rotary_record *o, int64_t t, const float *from, float *to) {
-    int64_t half = o->a.half;
-    const float *sines = o->a.sin + angle_row(&o->a, t), *cosines = o->a.cos + angle_row(&o->a, t);
-    for (int64_t i = 0; i < half; i++) {
-        float s = o->sign * sines[i], c = cosines[i];
-        float low = from[i] * c - from[half + i] * s;
-        float high = from[half + i] * c + from[i] * s;
-        to[i] = o->add ? to[i] + low : low;
-        to[half + i] = o->add ? to[half + i] + high : high;
-    }
-}
-
 static void move(const rotary_record *o, int64_t n, const float *from, float *to) {
     if (o->add)
         o->be->add(n, from, to);
@@ -148,8 +136,9 @@ static void rotary_piece(void *arg, int64_t begin, int64_t end, int worker) {
         const float *from = o->from + t * cols;
         float *to = o->to + t * cols;
         move(o, o->begin, from, to);
+        const float *sin = o->a.sin + angle_row(&o->a, t), *cos = o->a.cos + angle_row(&o->a, t);
         for (int64_t c = o->begin; c < o->end; c += o->head_width)
-            rotate_head(o, t, from + c, to + c);
+            o->be->rotate(o->a.half, sin, cos, o->sign, from + c, to + c, o->add);
         move(o, cols - o->end, from + o->end, to + o->end);
     }
 }

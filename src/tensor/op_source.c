@@ -46,51 +46,57 @@ tensor *t_embed(graph *g, tensor *table, const int32_t *ids, int64_t n) {
 
 typedef struct dropout_record {
     record r;
-    tensor *x;
-    uint64_t stream;
-    uint32_t least; /* an element whose 16 bits are below `least` is dropped */
-    float scale;
-    const float *from; /* what to mask, and where to (added when `add`) */
+    const backend *be;
+    tensor *base, *x; /* base NULL: none */
+    dropout_mask d;
+    const float *onto, *from; /* of the pass under way; onto NULL: zeros */
     float *to;
-    bool add;
 } dropout_record;
 
 static void dropout_piece(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     dropout_record *d = arg;
-    for (int64_t i = begin; i < end; i += 4) { /* one hash, four elements */
-        uint64_t bits = rng_hash(d->stream, (uint64_t)i / 4);
-        for (int64_t j = i; j < i + 4 && j < end; j++, bits >>= 16) {
-            float kept = (bits & 0xffff) < d->least ? 0 : d->scale * d->from[j];
-            d->to[j] = d->add ? d->to[j] + kept : kept;
-        }
-    }
+    d->be->drop(begin, end - begin, &d->d, d->onto ? d->onto + begin : NULL, d->from + begin,
+                d->to + begin);
 }
 
 static void dropout_back(graph *g, record *r) {
     dropout_record *d = (dropout_record *)r;
     bool fresh;
     d->to = graph_grad_fresh(g, d->x, &fresh);
+    d->onto = fresh ? NULL : d->to;
     d->from = r->y->d;
-    d->add = !fresh;
-    par_range(r->y->rows * r->y->cols, PIECE, dropout_piece, d);
+    if (d->to) par_range(r->y->rows * r->y->cols, PIECE, dropout_piece, d);
+    if (d->base) graph_hand_grad(g, r->y, d->base);
 }
 
-tensor *t_dropout(graph *g, tensor *x, float p) {
-    MUST(p >= 0 && p < 1, "dropout: p = %g, wanted 0 <= p < 1", (double)p);
-    if (!g->training || p == 0) return x;
+static tensor *drop(graph *g, tensor *base, tensor *x, float p) {
+    MUST(p > 0 && p < 1, "dropout: p = %g, wanted 0 <= p < 1", (double)p);
     tensor *y = graph_result(g, x->rows, x->cols);
-    dropout_record d = {.x = x,
-                        .stream = rng_hash(g->seed, g->n_dropout++),
-                        .least = (uint32_t)((double)p * 0x1p16),
-                        .scale = 1 / (1 - p),
+    dropout_record d = {.be = g->be,
+                        .base = base,
+                        .x = x,
+                        .d = {.stream = rng_hash(g->seed, g->n_dropout++),
+                              .least = (uint32_t)((double)p * 0x1p16),
+                              .scale = 1 / (1 - p)},
+                        .onto = base ? base->v : NULL,
                         .from = x->v,
                         .to = y->v};
     par_range(x->rows * x->cols, PIECE, dropout_piece, &d);
-    if (graph_wants(g, x)) {
+    if (graph_wants(g, x) || graph_wants(g, base)) {
         dropout_record *kept = RECORD(g, dropout_record, y, dropout_back);
         d.r = kept->r;
         *kept = d;
     }
     return y;
+}
+
+tensor *t_dropout(graph *g, tensor *x, float p) {
+    return g->training && p != 0 ? drop(g, NULL, x, p) : x;
+}
+
+tensor *t_add_dropout(graph *g, tensor *x, tensor *y, float p) {
+    MUST(x->rows == y->rows && x->cols == y->cols, "add: x is " SHAPE ", y is " SHAPE, OF(x),
+         OF(y));
+    return g->training && p != 0 ? drop(g, x, y, p) : t_add(g, x, y);
 }

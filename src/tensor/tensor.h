@@ -75,6 +75,7 @@ tensor *t_mul(graph *g, tensor *x, tensor *y);      /* same shape, or y [T, 1]: 
 tensor *t_scale(graph *g, tensor *x, float s);
 tensor *t_activate(graph *g, tensor *x, activation act);
 tensor *t_dropout(graph *g, tensor *x, float p); /* x itself outside training or at p = 0 */
+tensor *t_add_dropout(graph *g, tensor *x, tensor *y, float p); /* x + dropout(y), in one pass */
 
 /* ---- shape ---- */
 tensor *t_rows(graph *g, tensor *x, int64_t begin, int64_t end); /* a view: values and gradient */

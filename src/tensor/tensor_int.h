@@ -55,6 +55,9 @@ float *graph_grad(graph *g, tensor *t);
 float *graph_grad_fresh(graph *g, tensor *t, bool *fresh);
 /* t's gradient += dy [rows, cols], when wanted. */
 void graph_add_grad(graph *g, tensor *t, const float *dy);
+/* The same for y's own gradient, at the end of y's record: where x has none yet y's buffer becomes
+ * x's, since nobody reads it any more, and the residual path of a deep network costs nothing. */
+void graph_hand_grad(graph *g, tensor *y, tensor *x);
 /* n floats, undefined, to be given back (or kept until graph_reset). */
 float *graph_take(graph *g, int64_t n);
 void graph_give(graph *g, float *at, int64_t n);

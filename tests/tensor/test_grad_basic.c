@@ -46,6 +46,10 @@ MAKE(dropout) {
     return t_dropout(g, in[0], 0.4f);
 }
 
+MAKE(add_dropout) {
+    return t_add_dropout(g, in[0], in[1], 0.4f);
+}
+
 static const grad_case elementwise[] = {
     CASE("add", add, .in = {{3, 7}, {3, 7}}),
     CASE("add a row to all", add, .in = {{5, 3}, {1, 3}}),
@@ -61,6 +65,7 @@ static const grad_case elementwise[] = {
     CASE("sigmoid", sigmoid, .in = {{3, 5}}),
     CASE("tanh", hyperbolic, .in = {{3, 5}}),
     CASE("dropout", dropout, .in = {{3, 9}}),
+    CASE("add dropout", add_dropout, .in = {{3, 9}, {3, 9}}),
 };
 
 static void elementwise_operators_have_right_gradients(void **state) {

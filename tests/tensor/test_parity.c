@@ -289,6 +289,16 @@ static void case_vectors(run *r, int64_t n) {
     r->be->add(n, x, y);
     r->be->add_scaled(n, -0.7f, x, z);
     squares[0] = (float)r->be->sum_squares(n, x);
+    float *dropped = noise(r, n, 1), *added = noise(r, n, 1);
+    dropout_mask d = {.stream = 5, .least = 0x6000, .scale = 1.6f};
+    r->be->drop(4 * n, n, &d, NULL, x, dropped);
+    r->be->drop(0, n, &d, added, x, added);
+    output(r, "dropped", dropped, n, OTHER);
+    output(r, "added", added, n, OTHER);
+    float *turned = noise(r, n, 1), *angle = noise(r, n, 1);
+    r->be->rotate(n / 2, angle, angle + n / 2, 1, x, turned, false);
+    r->be->rotate(n / 2, angle, angle + n / 2, -1, y, turned, true);
+    output(r, "turned", turned, n, OTHER);
     output(r, "add", y, n, OTHER);
     output(r, "add_scaled", z, n, OTHER);
     output(r, "sum_squares", squares, 1, OTHER);

@@ -7,6 +7,7 @@
  * (Vaswani et al. 2017) with the log-sum-exp saved for backward (Dao et al. 2022),
  * AdamW (Loshchilov & Hutter 2019). */
 #include "tensor/tensor.h"
+#include "util/rng.h"
 
 #include <math.h>
 #include <string.h>
@@ -248,6 +249,25 @@ static void add_scaled_ref(int64_t n, float s, const float *x, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] += s * x[i];
 }
 
+static void drop_ref(int64_t first, int64_t n, const dropout_mask *d, const float *base,
+                     const float *x, float *y) {
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t at = (uint64_t)(first + i), bits = rng_hash(d->stream, at / 4) >> 16 * (at % 4);
+        float kept = (bits & 0xffff) < d->least ? 0 : d->scale * x[i];
+        y[i] = base ? base[i] + kept : kept;
+    }
+}
+
+static void rotate_ref(int64_t half, const float *sin, const float *cos, float sign, const float *x,
+                       float *y, bool add) {
+    for (int64_t i = 0; i < half; i++) {
+        float s = sign * sin[i], low = x[i] * cos[i] - x[half + i] * s;
+        float high = x[half + i] * cos[i] + x[i] * s;
+        y[i] = add ? y[i] + low : low;
+        y[half + i] = add ? y[half + i] + high : high;
+    }
+}
+
 static void embed_ref(int64_t n, int64_t cols, const float *table, const int32_t *id, float *y) {
     for (int64_t i = 0; i < n; i++, y += cols) {
         if (id[i] < 0)
@@ -299,6 +319,8 @@ const backend *backend_ref(void) {
         .softmax = softmax_ref,
         .add = add_ref,
         .add_scaled = add_scaled_ref,
+        .drop = drop_ref,
+        .rotate = rotate_ref,
         .embed = embed_ref,
         .embed_back = embed_back_ref,
         .sum_squares = sum_squares_ref,

@@ -362,6 +362,38 @@ static void add(int64_t n, const float *x, float *y) {
     add_scaled(n, 1, x, y);
 }
 
+static void drop(int64_t first, int64_t n, const dropout_mask *d, const float *base, const float *x,
+                 float *y) {
+    uint64_t start = rng_mix(d->stream + RNG_GOLDEN);
+    vf scale = v_set(d->scale), zero = v_set(0);
+    for (int64_t at = 0; at < n; at += 2 * LANES) {
+        vmask kept[2];
+        v_kept(start, (uint64_t)(first + at) / 4, d->least, kept);
+        for (int half = 0; half < 2; half++) {
+            int64_t i = at + half * LANES, here = n - i;
+            if (here <= 0) break;
+            bool full = here >= LANES;
+            vf v =
+                v_choose(kept[half], scale * (full ? v_load(x + i) : v_load_n(x + i, here)), zero);
+            if (base) v = (full ? v_load(base + i) : v_load_n(base + i, here)) + v;
+            if (full)
+                v_store(y + i, v);
+            else
+                v_store_n(y + i, v, here);
+        }
+    }
+}
+
+static void rotate(int64_t half, const float *sin, const float *cos, float sign, const float *x,
+                   float *y, bool add) {
+    const float *x_high = x + half;
+    float *y_high = y + half;
+    vf way = v_set(sign);
+    EACH(half, vf s = way * LOAD(sin); vf c = LOAD(cos); vf low = LOAD(x); vf high = LOAD(x_high);
+         vf turned = low * c - high * s; high = high * c + low * s;
+         if (add) turned += LOAD(y), high += LOAD(y_high); STORE(y, turned); STORE(y_high, high););
+}
+
 typedef struct squares {
     const float *x;
     double *sum; /* one a piece */
@@ -454,6 +486,8 @@ static void fill_rows(backend *table) {
     table->softmax = softmax;
     table->add = add;
     table->add_scaled = add_scaled;
+    table->drop = drop;
+    table->rotate = rotate;
     table->embed = embed;
     table->embed_back = embed_back;
     table->sum_squares = sum_squares;

@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
+#include "util/rng.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -36,6 +37,21 @@ INLINE vf v_load_n(const float *x, int64_t n) {
 }
 INLINE void v_store_n(float *x, vf v, int64_t n) {
     _mm512_mask_storeu_ps(x, (__mmask16)(0xffffu >> (16 - n)), v);
+}
+INLINE __m512i v_mix(__m512i z) { /* rng_mix */
+    z = _mm512_mullo_epi64(z ^ _mm512_srli_epi64(z, 30), _mm512_set1_epi64((int64_t)0xbf58476d1ce4e5b9u));
+    z = _mm512_mullo_epi64(z ^ _mm512_srli_epi64(z, 27), _mm512_set1_epi64((int64_t)0x94d049bb133111ebu));
+    return z ^ _mm512_srli_epi64(z, 31);
+}
+/* Which of the 2 * LANES elements from 4 * i on are kept (backend.h, dropout_mask); start is
+ * rng_mix(stream + RNG_GOLDEN). */
+INLINE void v_kept(uint64_t start, uint64_t i, uint32_t least, vmask kept[2]) {
+    __m512i n = _mm512_add_epi64(_mm512_set1_epi64((int64_t)(i + 1)), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+    __m512i z = _mm512_mullo_epi64(n, _mm512_set1_epi64((int64_t)RNG_GOLDEN));
+    z = v_mix(_mm512_add_epi64(z, _mm512_set1_epi64((int64_t)start)));
+    __mmask32 all = _mm512_cmpge_epu16_mask(z, _mm512_set1_epi16((int16_t)least));
+    kept[0] = (__mmask16)all;
+    kept[1] = (__mmask16)(all >> 16);
 }
 INLINE float v_sum(vf a) { return _mm512_reduce_add_ps(a); }
 INLINE float v_largest(vf a) { return _mm512_reduce_max_ps(a); }
@@ -69,6 +85,26 @@ INLINE __m256i v_first(int64_t n) {
 /* The first n of x, 0 < n <= LANES, zeros behind. */
 INLINE vf v_load_n(const float *x, int64_t n) { return _mm256_maskload_ps(x, v_first(n)); }
 INLINE void v_store_n(float *x, vf v, int64_t n) { _mm256_maskstore_ps(x, v_first(n), v); }
+INLINE __m256i v_times(__m256i a, uint64_t b) { /* 64 bits out of three products of 32 */
+    __m256i by = _mm256_set1_epi64x((int64_t)b), low = _mm256_mul_epu32(a, by);
+    __m256i cross = _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(a, 32), by),
+                                     _mm256_mul_epu32(a, _mm256_srli_epi64(by, 32)));
+    return _mm256_add_epi64(low, _mm256_slli_epi64(cross, 32));
+}
+INLINE __m256i v_mix(__m256i z) { /* rng_mix */
+    z = v_times(z ^ _mm256_srli_epi64(z, 30), 0xbf58476d1ce4e5b9u);
+    z = v_times(z ^ _mm256_srli_epi64(z, 27), 0x94d049bb133111ebu);
+    return z ^ _mm256_srli_epi64(z, 31);
+}
+/* Which of the 2 * LANES elements from 4 * i on are kept (backend.h, dropout_mask); start is
+ * rng_mix(stream + RNG_GOLDEN). */
+INLINE void v_kept(uint64_t start, uint64_t i, uint32_t least, vmask kept[2]) {
+    __m256i n = _mm256_add_epi64(_mm256_set1_epi64x((int64_t)(i + 1)), _mm256_set_epi64x(3, 2, 1, 0));
+    __m256i z = v_mix(_mm256_add_epi64(v_times(n, RNG_GOLDEN), _mm256_set1_epi64x((int64_t)start)));
+    z = _mm256_cmpeq_epi16(_mm256_max_epu16(z, _mm256_set1_epi16((int16_t)least)), z);
+    kept[0] = _mm256_castsi256_ps(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(z)));
+    kept[1] = _mm256_castsi256_ps(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(z, 1)));
+}
 INLINE float v_sum(vf a) {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
