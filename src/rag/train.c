@@ -224,10 +224,10 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
                       .warmup = q->published ? 200 : 50,
                       .steps_per_report = 10,
                       .steps_per_eval = q->published ? 1000 : 250,
-                      .lr = q->published ? 3e-4 : 1e-3,
+                      .lr = q->published ? 3e-4 : 5e-4,
                       .weight_decay = 1e-5,
                       .beta2 = q->published ? 0.999 : 0.98,
-                      .flat = q->published ? 1 : 0.5};
+                      .flat = q->published ? 1 : 0.05};
     if (imported)
         d = (run_defaults){.num_iters = 300,
                            .warmup = 30,

@@ -132,6 +132,19 @@ static void try_settings(void *arg, int64_t i_pool, int worker) {
     rr[AT_DENSE] = side_alone(p, true);
 }
 
+/* Is the gain of setting `best` over what was given more than two standard errors? Less may be luck
+ * with these questions, and what was given has stood the test of others. */
+static bool gains(const tuning *t, int64_t n, int best) {
+    double sum = 0, squares = 0;
+    for (int64_t q = 0; q < n; q++) {
+        double d = t->rr[q * SETTINGS + best] - t->rr[q * SETTINGS + AT_DEFAULT];
+        sum += d;
+        squares += d * d;
+    }
+    double mean = sum / (double)n, variance = squares / (double)n - mean * mean;
+    return mean > 0 && mean * mean * (double)n > 4 * variance;
+}
+
 void fusion_tune(const fusion_pool *pools, int64_t n, fusion *f, fusion_tuning *out) {
     *out = (fusion_tuning){0};
     if (n < 1) return;
@@ -143,6 +156,7 @@ void fusion_tune(const fusion_pool *pools, int64_t n, fusion *f, fusion_tuning *
     int best = 0;
     for (int i = 1; i < GRID; i++)
         if (mrr[i] > mrr[best]) best = i;
+    if (!gains(&t, n, best)) best = AT_DEFAULT;
     *f = setting(&t, best);
     *out = (fusion_tuning){mrr[best], mrr[AT_DEFAULT], mrr[AT_BM25], mrr[AT_DENSE]};
     free(t.rr);

@@ -47,8 +47,9 @@ void fusion_score(const fusion *f, const fusion_pool *pool);
 int64_t fusion_top(const fusion_pool *pool, int64_t k, hit *hits);
 
 /* Chooses lambda and share over a fixed grid by MRR@10 on dev questions (pools with
- * `relevant`); the first of equals wins, lambda ascending, then share. mode and reach are
- * taken from *f, lambda and share written to it. A question with no relevant candidate counts 0. n
+ * `relevant`); the first of equals wins, lambda ascending, then share. Where that gains no
+ * more over *f than two standard errors, *f stays as it is. mode and reach are taken
+ * from *f, lambda and share written to it. A question with no relevant candidate counts 0. n
  * 0 leaves *f alone. */
 typedef struct fusion_tuning {
     double mrr;         /* of the chosen setting */

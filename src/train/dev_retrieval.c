@@ -165,7 +165,7 @@ status dev_retrieval_run(dev_retrieval *d, retriever *m, double *score, json_t *
     free(sum);
     if (st) return st;
     double n = n_q > 0 ? (double)n_q : 1;
-    *score = f_sum.mrr / n;
+    *score = (f_dense.mrr + f_sum.mrr) / (2 * n);
     *out = json_pack("{s:f, s:f, s:f, s:f, s:f}", "mrr@10", f_dense.mrr / n, "success@5",
                      f_dense.success5 / n, "success@20", f_dense.success20 / n, "hybrid_mrr@10",
                      f_sum.mrr / n, "hybrid_success@5", f_sum.success5 / n);

@@ -17,7 +17,8 @@ int64_t dev_retrieval_questions(const dev_retrieval *d);
 
 /* figures: {"mrr@10", "success@5", "success@20" of the dense side; "hybrid_mrr@10",
  * "hybrid_success@5"}; baseline: {"mrr@10", "success@5", "success@20"} of BM25 on the same pool.
- * *score: hybrid MRR@10. */
+ * *score: the mean of dense and hybrid MRR@10: the latter alone moves too little to tell two models
+ * apart. */
 status dev_retrieval_run(dev_retrieval *d, retriever *m, double *score, json_t **figures,
                          json_t **baseline);
 

@@ -19,7 +19,7 @@ retriever_task_options retriever_task_defaults(void) {
                                     .label_share = 0.5f,
                                     .crop_share = 0.4f,
                                     .label_epochs = 4,
-                                    .bag_share = 0.6f,
+                                    .bag_share = 0.93f,
                                     .dev_questions = 500,
                                     .dev_passages = 8192};
 }

@@ -106,6 +106,23 @@ static void tuning_finds_the_weight_that_serves_both_sides(void **state) {
     assert_float_equal(t.mrr_dense, .75, 1e-9);
 }
 
+/* All but two of the questions are content with what was given: a gain that small may be luck. */
+static void tuning_keeps_what_was_given_where_little_is_gained(void **state) {
+    (void)state;
+    static candidate c[40][20];
+    static uint8_t relevant[40][20];
+    fusion_pool pools[40];
+    two_sided_questions(pools, c, relevant);
+    for (int q = 4; q < 40; q += 2) pools[q] = pools[1]; /* dense questions become lexical ones */
+    fusion f = {.mode = FUSION_SUM, .lambda = .1, .share = .05, .reach = 5};
+    fusion_tuning t;
+    fusion_tune(pools, 40, &f, &t);
+    assert_float_equal(f.lambda, .1, 1e-9);
+    assert_float_equal(f.share, .05, 1e-9);
+    assert_float_equal(t.mrr, t.mrr_default, 1e-9);
+    assert_float_equal(t.mrr, 39. / 40, 1e-9); /* two answers are second */
+}
+
 static void tuning_does_not_depend_on_threads(void **state) {
     (void)state;
     static candidate c[40][20];
@@ -152,6 +169,7 @@ int main(void) {
         cmocka_unit_test(neighbours_lend_a_share_of_their_own_scores),
         cmocka_unit_test(the_top_is_sorted_with_ties_to_the_smaller_id),
         cmocka_unit_test(tuning_finds_the_weight_that_serves_both_sides),
+        cmocka_unit_test(tuning_keeps_what_was_given_where_little_is_gained),
         cmocka_unit_test(tuning_does_not_depend_on_threads),
         cmocka_unit_test(tuning_without_questions_changes_nothing),
         cmocka_unit_test(a_question_without_a_relevant_candidate_counts_nothing),
