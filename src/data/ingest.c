@@ -35,6 +35,7 @@ static void say(ingest_file *f, const char *fmt, va_list ap) {
     buf reason = {0};
     if (f->line) buf_printf(&reason, "line %lld: ", (long long)f->line);
     buf_vprintf(&reason, fmt, ap);
+    in->n_said++;
     in->skips_of_file = file == in->skipped_file ? in->skips_of_file + 1 : 1;
     in->skipped_file = file;
     if (in->skips_of_file <= MOST_SKIPS_OF_FILE && in->out->n_skips < MOST_SKIPS) {

@@ -153,10 +153,14 @@ static status end_file(ingest_file *f, status st) {
  * goes in the same transaction, if the file is not long (ingest.h). */
 static status read_records(ingest_file *f, status (*read)(ingest_file *f)) {
     ingest *in = f->in;
-    int64_t n_unread = in->n_unread;
+    int64_t n_unread = in->n_unread, n_before = in->n_records + in->n_said;
     in->in_file = 0;
     in->file_s = now_s();
     status st = end_file(f, read(f));
+    if (!st && in->n_records + in->n_said == n_before) {
+        in->out->documents.skipped++;
+        ingest_skip_record(f, "holds no document and no question (read as %s)", f->format);
+    }
     if (!st) st = ingest_forget_rest(f, in->n_unread == n_unread);
     return st ? st : ingest_commit_when_due(in, false);
 }

@@ -17,7 +17,7 @@ struct ingest {
     bool open;                       /* a transaction is */
     status failed;                   /* what the store said; OK: nothing went wrong there */
     store_keys documents, questions; /* met in this run */
-    int64_t n_unread;                /* records that could not be made out */
+    int64_t n_unread, n_said;        /* records that could not be made out; sentences said */
     uint64_t *met;                   /* [cap_met] hashes of ids, 0: free */
     int64_t n_met, cap_met;
     arena *scratch;

@@ -31,7 +31,8 @@ status file_map_open(const char *path, file_map *out);
 void file_map_close(file_map *m);
 
 /* Durable, atomic replacement: writes PATH.new, then fsync, rename, fsync of the folder.
- * Until commit the old file stays; after a failure or abort PATH.new is gone. */
+ * Until commit the old file stays; after a failure or abort PATH.new is gone. A device, a pipe or
+ * a link (/dev/stdout) is not replaced but written to. */
 typedef struct file_writer file_writer;
 status file_writer_open(const char *path, file_writer **out);
 status file_writer_add(file_writer *w, const void *bytes, size_t n);

@@ -10,12 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUFFER_BYTES ((size_t)1 << 16)
 
 struct file_writer {
-    char *path, *temporary; /* temporary NULL: nothing of ours is on disk any more */
+    char *path, *temporary; /* temporary NULL: nothing that has to go */
     int fd;
     bool failed;
     int64_t offset;
@@ -23,9 +24,15 @@ struct file_writer {
     char buffer[BUFFER_BYTES];
 };
 
+/* Is there a device, a pipe or a link under this name? It is written to, never replaced. */
+static bool is_no_file(const char *path) {
+    struct stat s;
+    return lstat(path, &s) == 0 && !S_ISREG(s.st_mode);
+}
+
 status file_writer_open(const char *path, file_writer **out) {
-    char *temporary = xasprintf("%s.new", path);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    char *temporary = is_no_file(path) ? NULL : xasprintf("%s.new", path);
+    int fd = open(temporary ? temporary : path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
         int e = errno;
         free(temporary);
@@ -102,10 +109,11 @@ int64_t file_writer_offset(const file_writer *w) {
 static status commit(file_writer *w, const char *path) {
     if (w->failed) FAIL(ERR_IO, "%s: an earlier write failed", w->path);
     TRY(flush(w));
-    if (fsync(w->fd) != 0) return give_up(w, errno);
+    if (fsync(w->fd) != 0 && errno != EINVAL && errno != EROFS) return give_up(w, errno);
     int fd = w->fd;
     w->fd = -1;
     if (close(fd) != 0) return give_up(w, errno);
+    if (!w->temporary) return OK;
     if (rename(w->temporary, path) != 0) return give_up(w, errno);
     free(w->temporary);
     w->temporary = NULL;

@@ -206,6 +206,13 @@ static void what_is_not_text_is_skipped_with_its_reason(void **state) {
     refused_as(temp_text("deep.json", "[[[[[[[[[[[[[[[["), "JSON of a shape that no reader knows");
 }
 
+static void a_file_without_a_record_is_said(void **state) {
+    (void)state;
+    took t = ingest_as("triviaqa", -1, temp_text("other.json", "{\"rows\": [1, 2]}"));
+    assert_string_equal(counts(t.documents), "0 0 0 1");
+    assert_string_equal(t.reason, "holds no document and no question (read as triviaqa)");
+}
+
 static void nul_bytes_behind_the_beginning_are_found(void **state) {
     (void)state;
     size_t n = 200000;
@@ -377,6 +384,7 @@ int main(void) {
         test(a_missing_path_fails_after_the_others_were_read),
         test(an_unknown_format_names_the_known_ones),
         test(what_is_not_text_is_skipped_with_its_reason),
+        test(a_file_without_a_record_is_said),
         test(nul_bytes_behind_the_beginning_are_found),
         test(a_broken_line_costs_itself_alone),
         test(a_gigantic_line_is_skipped_and_the_next_one_read),

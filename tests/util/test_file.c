@@ -231,6 +231,22 @@ static void a_commit_may_choose_the_name(void **state) {
     assert_false(file_exists(temp_path("draft.new")));
 }
 
+static void a_link_is_written_through_and_stays_one(void **state) {
+    (void)state;
+    const char *target = temp_text("target", "old"), *link = temp_path("link"),
+               *null = temp_path("null");
+    assert_int_equal(symlink(target, link), 0);
+    assert_int_equal(file_write(link, "new", 3), OK);
+    assert_holds(target, "new");
+    assert_int_equal(symlink("/dev/null", null), 0);
+    assert_int_equal(file_write(null, "gone", 4), OK);
+    struct stat s;
+    assert_int_equal(lstat(link, &s), 0);
+    assert_true(S_ISLNK(s.st_mode));
+    assert_int_equal(lstat(null, &s), 0);
+    assert_true(S_ISLNK(s.st_mode));
+}
+
 static void an_abort_leaves_nothing(void **state) {
     (void)state;
     file_writer *w;
@@ -446,6 +462,7 @@ int main(void) {
         cmocka_unit_test(a_mapping_shows_the_bytes),
         cmocka_unit_test(the_old_file_stays_until_commit),
         cmocka_unit_test(a_commit_may_choose_the_name),
+        cmocka_unit_test(a_link_is_written_through_and_stays_one),
         cmocka_unit_test(an_abort_leaves_nothing),
         cmocka_unit_test(large_pieces_arrive_whole),
         cmocka_unit_test(a_full_disk_keeps_the_old_file),
