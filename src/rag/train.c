@@ -208,6 +208,14 @@ static void begin_from_weights(retriever_task_options *o) {
     o->label_share = 1;
 }
 
+/* Crops of a passage stop teaching long before: beyond so many texts a passage the vectors of new
+ * questions get worse (docs/experiments.md). */
+enum { TEXTS_A_PASSAGE = 200, LEAST_STEPS = 1500 };
+static int64_t useful_steps(const corpus *c, int64_t batch) {
+    int64_t n = c->n * TEXTS_A_PASSAGE / batch;
+    return n > LEAST_STEPS ? n : LEAST_STEPS;
+}
+
 static status run_retriever(rag *r, const train_request *q, material *m, const lexical *lex) {
     retriever_config c;
     TRY(retriever_architecture(r, q, m, &c));
@@ -238,6 +246,7 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
                            .beta2 = 0.999};
     train_options loop = loop_options(r, q, &run, &d);
     o.seed = loop.seed;
+    if (!q->published) loop.useful_iters = useful_steps(m->c, batch);
 
     float *idf = corpus_idf(m->c, c.vocab);
     retriever *model = retriever_new(&c, idf, loop.seed, true);

@@ -67,7 +67,7 @@ int64_t fusion_top(const fusion_pool *p, int64_t k, hit *hits) {
 /* ---- tuning ---- */
 
 static const double LAMBDAS[] = {0, .1, .2, .3, .5, .7, 1, 1.5, 2, 3, 5};
-static const double SHARES[] = {0, .02, .05, .1};
+static const double SHARES[] = {0, .02, .05, .1, .15, .2};
 enum {
     N_LAMBDAS = sizeof LAMBDAS / sizeof *LAMBDAS,
     N_SHARES = sizeof SHARES / sizeof *SHARES,

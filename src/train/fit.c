@@ -1,4 +1,5 @@
-/* --minutes: how many steps fit; with --num_iters beside it, at most so many.
+/* --minutes: how many steps fit; with --num_iters beside it, at most so many; without it, at most
+ * useful_iters.
  *
  * The cost of a step changes along the schedule (a model may train a part of itself first), so
  * steps from all over the run are tried out ahead of time: gradients are made and thrown away,
@@ -110,7 +111,13 @@ static void choose(run *r) {
     r->o.steps_per_eval = interval > least_interval ? interval : least_interval;
     double each = step + aside / (double)r->o.steps_per_eval;
     r->total = (int64_t)fmax(1, floor((left - aside) / each));
-    if (r->o.num_iters_given && r->total > r->o.num_iters) r->total = r->o.num_iters;
+    if (r->total > r->fit.most) r->total = r->fit.most;
+}
+
+/* Most steps of a new run that the clock decides on. */
+static int64_t bound_of(const train_options *o) {
+    if (o->num_iters_given) return o->num_iters;
+    return o->useful_iters > 0 ? o->useful_iters : INT64_MAX;
 }
 
 /* An unfinished run keeps its total if the clock allows. */
@@ -194,11 +201,13 @@ status fit_run(run *r) {
     if (kept && r->t->load && !st) st = r->t->load(r->t->self, kept);
     json_decref(kept);
     if (st) return st;
-    if (is_new)
+    if (is_new) {
+        f->most = bound_of(&r->o);
         choose(r);
-    else
+    } else {
         shorten(r);
-    f->most = !is_new ? r->total : r->o.num_iters_given ? r->o.num_iters : INT64_MAX;
+        f->most = r->total;
+    }
     f->adjusted_s = now_s() - r->begun_s;
     char *command = fit_command(r);
     log_info("%" PRId64 " steps fit %.3g minutes (%.3g s a step, %.3g s an evaluation); the same "
@@ -206,6 +215,9 @@ status fit_run(run *r) {
              r->total - r->step, r->o.minutes,
              steps_s(r, r->step) / (double)(r->total - r->step + 1), f->eval_s, command);
     free(command);
+    if (is_new && !r->o.num_iters_given && r->total == f->most)
+        log_info("more would only repeat what so small a collection teaches: done before the time "
+                 "is up");
     return OK;
 }
 

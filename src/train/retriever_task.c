@@ -10,7 +10,7 @@
 #include "util/hash.h"
 
 enum { CROP_MIN = 4, CROP_MAX = 16, HARD_POOL = 20 };
-static const double LEAST_LABELS = 0.1; /* share of the steps with labels, however few there are */
+static const double LEAST_LABELS = 1.0 / 32; /* of a batch, however few there are */
 
 retriever_task_options retriever_task_defaults(void) {
     return (retriever_task_options){.batch_size = 256,
@@ -300,29 +300,26 @@ static tensor *nested_loss(retriever_task *k, tensor *q, tensor *c, const pairs 
     return t_sum(k->g, part, weight, n);
 }
 
-/* The first step with labels: after the crops' share, and so late that no question is met more than
- * label_epochs times, which teaches its document by heart. */
-static int64_t labels_begin(const retriever_task *k, int64_t total) {
-    double crops = k->o.crop_share * (double)total, n = (double)total;
-    double per_step = k->o.label_share * (double)k->o.batch_size, per_block_step = per_step;
-    double block_steps = 0;
+/* The labelled share of a batch, once labels are used: label_share, or less so that no question is
+ * met more than label_epochs times, which teaches its document by heart. */
+static float label_share(const retriever_task *k, int64_t total) {
+    double n = (double)total, steps = (1 - k->o.crop_share) * n;
+    double met = steps * (double)k->o.batch_size; /* pairs of all these steps */
     if (k->m->c.n_blocks > 0 && k->o.block_batch) {
-        per_block_step = k->o.label_share * (double)k->o.block_batch;
-        block_steps = k->m->c.bag ? (1 - k->o.bag_share) * n : n;
+        double late = fmin(k->m->c.bag ? (1 - k->o.bag_share) * n : n, steps);
+        met -= late * (double)(k->o.batch_size - k->o.block_batch);
     }
-    double met = k->o.label_epochs * (double)k->n_labelled;
-    double late = fmin(met / per_block_step, block_steps);
-    double steps = late + (met - late * per_block_step) / per_step;
-    return (int64_t)fmin(fmax(crops, n - steps), (1 - LEAST_LABELS) * n);
+    double share = met > 0 ? k->o.label_epochs * (double)k->n_labelled / met : 1;
+    return (float)fmin(k->o.label_share, fmax(share, LEAST_LABELS));
 }
 
 static status contrastive_step(retriever_task *k, int64_t step, int64_t total, rng *r,
                                step_result *out) {
     bool use_blocks =
         k->m->c.n_blocks > 0 && (!k->m->c.bag || step >= (int64_t)(k->o.bag_share * (float)total));
-    bool use_labels = k->n_labelled > 0 && step >= labels_begin(k, total);
+    bool use_labels = k->n_labelled > 0 && step >= (int64_t)(k->o.crop_share * (float)total);
     int64_t n = use_blocks && k->o.block_batch ? k->o.block_batch : k->o.batch_size;
-    int64_t n_labels = use_labels ? (int64_t)(k->o.label_share * (float)n) : 0;
+    int64_t n_labels = use_labels ? (int64_t)ceilf(label_share(k, total) * (float)n) : 0;
     pairs b;
     TRY(make_pairs(k, n, n_labels, step * n_labels, r, &b));
     tensor *q = retriever_encode(k->m, k->g, b.query.ids, (spans){b.query.n, b.query.at},

@@ -57,6 +57,7 @@ typedef struct train_options {
     bool num_iters_given;   /* on the command line: after a finished run, this many more */
     double minutes; /* > 0: fit num_iters to the measured rate (at most num_iters, where given); the
                        repeating command is said */
+    int64_t useful_iters; /* with minutes alone: more steps are no use; 0: no bound */
     int64_t steps_per_report, steps_per_eval;
     double save_every_s; /* 60 */
     int64_t patience;    /* stop after so many evaluations without a better dev score; 0: never */

@@ -615,18 +615,21 @@ static void minutes_bound_the_whole_command(void **state) {
 
 static void minutes_and_steps_bound_a_run_together(void **state) {
     (void)state;
-    char *home = toy_home(), id[41];
-    train_options o = toy_options(home, 9);
-    o.num_iters_given = true;
-    o.minutes = 1; /* time for many more */
-    double begun = now_s();
-    assert_int_equal(train(&o, id), OK);
-    assert_true(now_s() - begun < 30);
-    checkpoint c = newest(home);
-    assert_int_equal(c.step, 9);
-    checkpoint_clear(&c);
-    toy_remove(home);
-    free(home);
+    for (int useful = 0; useful < 2; useful++) {
+        char *home = toy_home(), id[41];
+        train_options o = toy_options(home, useful ? 3000 : 9);
+        o.num_iters_given = !useful;
+        o.useful_iters = 9; /* without --num_iters: more would be no use */
+        o.minutes = 1;      /* time for many more */
+        double begun = now_s();
+        assert_int_equal(train(&o, id), OK);
+        assert_true(now_s() - begun < 30);
+        checkpoint c = newest(home);
+        assert_int_equal(c.step, 9);
+        checkpoint_clear(&c);
+        toy_remove(home);
+        free(home);
+    }
 }
 
 /* The steps that were tried out left no trace. */
