@@ -112,15 +112,15 @@ void codes_make(const float *rows, int64_t n, int64_t dim, uint8_t *block, code_
 
 /* ---- queries ---- */
 
-static void query_make(code_queries *c, int64_t i, const float *x, int64_t dim) {
-    float scale = scale_of(x, dim, SCAN_QUERY_MAX);
+static void query_make(code_queries *c, int64_t i, const float *x, int64_t dim, int most) {
+    float scale = scale_of(x, dim, most);
     c->scale[i] = 1;
     c->norm[i] = c->residual[i] = INFINITY;
     if (!isfinite(scale)) return;
     double residual = 0, norm = 0;
     int32_t sum = 0;
     for (int64_t d = 0; d < dim; d++) {
-        int b = code_of(x[d], scale, SCAN_QUERY_MAX);
+        int b = code_of(x[d], scale, most);
         double lost = x[d] - (double)scale * b;
         c->q[i * c->width + d] = (int8_t)b;
         sum += b;
@@ -133,7 +133,7 @@ static void query_make(code_queries *c, int64_t i, const float *x, int64_t dim) 
     c->offset[i] = ZERO * sum;
 }
 
-void code_queries_init(code_queries *c, const float *q, int64_t n, int64_t dim) {
+void code_queries_init(code_queries *c, const float *q, int64_t n, int64_t dim, int query_max) {
     size_t room = (size_t)(n + SCAN_QUERIES - 1) / SCAN_QUERIES * SCAN_QUERIES;
     *c = (code_queries){.n = n, .width = codes_width(dim)};
     c->q = xcalloc(room, (size_t)c->width);
@@ -143,7 +143,7 @@ void code_queries_init(code_queries *c, const float *q, int64_t n, int64_t dim) 
     c->offset = xcalloc(room, sizeof *c->offset);
     /* a product, dim / 16 additions in a lane and 4 of lanes; twice that to be generous */
     c->share = ldexpf((float)(dim / LANES + 8), -23) / 4;
-    for (int64_t i = 0; i < n; i++) query_make(c, i, q + i * dim, dim);
+    for (int64_t i = 0; i < n; i++) query_make(c, i, q + i * dim, dim, query_max);
 }
 
 void code_queries_clear(code_queries *c) {
@@ -164,7 +164,7 @@ typedef int32_t whole_lanes __attribute__((vector_size(LANES * sizeof(int32_t)))
  * than needed; what is no number becomes "any dot will do". */
 FOR_EACH_CPU void codes_limits(const code_queries *c, const code_bound *b, const float *floor,
                                int32_t *limit) {
-    const float most = 1e9f * 1.06f; /* more than any dot: 65,536 * 127 * 63 < 2^29 */
+    const float most = 1.06e9f; /* more than any dot: 65,536 * 127 * 127 */
     float per_scale = 1 / b->scale;
     lanes top = most - (lanes){0};
     for (int64_t i = 0; i < c->n; i += LANES) {

@@ -3,8 +3,8 @@
 /* Vectors as bytes, a quarter of what there is to read, and how wrong they can be.
  *
  * A block of 64 rows shares one scale s: x is nearly s c, c whole numbers in -127..127, stored
- * as c + 128. A query has its own: q is nearly t b, b in -63..63. Then s t (c.b) is nearly x.q, and
- * by Cauchy and Schwarz
+ * as c + 128. A query has its own: q is nearly t b, b in -127..127, or -63..63 as some kernels
+ * want. Then s t (c.b) is nearly x.q, and by Cauchy and Schwarz
  *
  *   |x.q - s t (c.b)|  =  |(x - s c).q + s c.(q - t b)|  <=  |x - s c| |q| + |s c| |q - t b|
  *
@@ -47,7 +47,7 @@ typedef struct code_queries {
     int32_t *offset;                /* [n] 128 * sum of b: what storing c + 128 adds to each dot */
     float share;                    /* of 4 |x| |q| that f32 sums may be wrong by */
 } code_queries;
-void code_queries_init(code_queries *c, const float *q, int64_t n, int64_t dim);
+void code_queries_init(code_queries *c, const float *q, int64_t n, int64_t dim, int query_max);
 void code_queries_clear(code_queries *c);
 
 /* The dot that a row of the block must reach to have a score of at least floor[i] [n]. */

@@ -280,7 +280,7 @@ static void workers_free(sweep *s) {
 }
 
 static void sweep_run(sweep *s) {
-    code_queries_init(&s->codes, s->q, s->n, s->ix->dim);
+    code_queries_init(&s->codes, s->q, s->n, s->ix->dim, s->kernel->query_max);
     s->floors = xmalloc((size_t)s->n * sizeof *s->floors);
     for (int64_t i = 0; i < s->n; i++) atomic_init(&s->floors[i], -INFINITY);
     workers_new(s);

@@ -72,6 +72,7 @@ static int compare_entries(const void *a, const void *b) {
 }
 
 static void keep_best(shortlist *s) {
+    drop_below_floor(s); /* leaves little to sort */
     if (s->n > 1) qsort(s->at, (size_t)s->n, sizeof *s->at, compare_entries);
     if (s->n < s->k) return;
     s->n = s->k;

@@ -10,10 +10,9 @@
 #include "util/err.h"
 
 enum {
-    SCAN_ROWS = 64,      /* of a block */
-    SCAN_DIMS = 64,      /* widths are multiples of it: zeros behind the vector's own */
-    SCAN_QUERIES = 16,   /* room for queries is a multiple of it: any values behind the last */
-    SCAN_QUERY_MAX = 63, /* a query's bytes lie in -63..63: 2 * 255 * 63 fits in 16 bits */
+    SCAN_ROWS = 64,    /* of a block */
+    SCAN_DIMS = 64,    /* widths are multiples of it: zeros behind the vector's own */
+    SCAN_QUERIES = 16, /* room for queries is a multiple of it: any values behind the last */
 };
 
 typedef struct scan_found {
@@ -23,7 +22,7 @@ typedef struct scan_found {
 
 /* One block against n queries.
  *
- *   q      [n up to SCAN_QUERIES, width]  -63..63
+ *   q      [n up to SCAN_QUERIES, width]  not beyond the kernel's query_max
  *   block  [width / 4, SCAN_ROWS, 4]      0..255: dimension d of row r at [d / 4][r][d % 4]
  *   limit  [n]
  *   rows   bit r set: row r counts
@@ -42,6 +41,7 @@ typedef struct scan_job {
 
 typedef struct scan_kernel {
     const char *name; /* "ref", "avx2", "avx_vnni", "avx512", "vnni", "amx" */
+    int query_max;    /* a query's bytes lie in -query_max..query_max */
     int64_t (*find)(const scan_job *s);
 } scan_kernel;
 

@@ -49,7 +49,8 @@ static void with_each_kernel(void (*check)(const scan_kernel *k)) {
 static void random_bytes_with(const scan_kernel *k) {
     static const int64_t counts[] = {1, 2, 3, 4, 5, 16, 17, MOST}, widths[] = {64, 128, 320};
     rng r = rng_new(1);
-    for (size_t i = 0; i < sizeof q; i++) q[i] = (int8_t)(rng_below(&r, 127) - 63);
+    for (size_t i = 0; i < sizeof q; i++)
+        q[i] = (int8_t)(rng_below(&r, 2 * k->query_max + 1) - k->query_max);
     for (size_t i = 0; i < sizeof block; i++) block[i] = (uint8_t)rng_below(&r, 256);
     for (int i = 0; i < 8; i++)
         for (int w = 0; w < 3; w++) {
@@ -68,9 +69,9 @@ static void every_kernel_finds_the_same(void **state) {
 
 static void greatest_bytes_with(const scan_kernel *k) {
     for (int sign = -1; sign <= 1; sign += 2) {
-        memset(q, sign * SCAN_QUERY_MAX, sizeof q);
+        memset(q, sign * k->query_max, sizeof q);
         memset(block, 255, sizeof block);
-        for (int i = 0; i < MOST; i++) limit[i] = sign * WIDTH_MAX * 255 * SCAN_QUERY_MAX;
+        for (int i = 0; i < MOST; i++) limit[i] = sign * WIDTH_MAX * 255 * k->query_max;
         scan_found found[5 * SCAN_ROWS];
         assert_int_equal(find(k, 5, WIDTH_MAX, ~0ull, found), 5 * SCAN_ROWS);
         for (int i = 0; i < 5 * SCAN_ROWS; i++) assert_int_equal(found[i].dot, limit[0]);

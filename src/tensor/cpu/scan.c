@@ -7,7 +7,7 @@
  * written to memory for its own sake.
  *
  *   avx2, avx512       VPMADDUBSW, VPMADDWD, VPADDD: three instructions for 4 multiply-adds a lane;
- *                      the first adds pairs in 16 bits, which is why queries stop at 63
+ *                      the first adds pairs in 16 bits, so that queries stop at 63: 2 * 255 * 63 fits
  *   avx_vnni, vnni     VPDPBUSD: one instruction for the same
  *   amx                TDPBSUD: 16 queries by 16 rows by 64 dimensions, 16 cycles */
 #include "tensor/scan.h"
@@ -171,13 +171,13 @@ static const struct choice {
     const char *family;
     unsigned needs;
 } choices[] = {
-    {{"ref", find_ref}, "ref", 0},
+    {{"ref", 127, find_ref}, "ref", 0},
 #if defined(__x86_64__)
-    {{"avx2", find_avx2}, "avx2", CPU_AVX2},
-    {{"avx_vnni", find_avx_vnni}, "avx2", CPU_AVX_VNNI},
-    {{"avx512", find_avx512}, "avx512", CPU_AVX512},
-    {{"vnni", find_vnni}, "avx512", CPU_AVX512 | CPU_VNNI},
-    {{"amx", find_amx}, "amx", CPU_AMX_INT8 | CPU_VNNI},
+    {{"avx2", 63, find_avx2}, "avx2", CPU_AVX2},
+    {{"avx_vnni", 127, find_avx_vnni}, "avx2", CPU_AVX_VNNI},
+    {{"avx512", 63, find_avx512}, "avx512", CPU_AVX512},
+    {{"vnni", 127, find_vnni}, "avx512", CPU_AVX512 | CPU_VNNI},
+    {{"amx", 127, find_amx}, "amx", CPU_AMX_INT8 | CPU_VNNI},
 #endif
 };
 enum { N_CHOICES = sizeof choices / sizeof *choices };
