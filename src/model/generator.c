@@ -125,6 +125,8 @@ generator *generator_new(const generator_config *c, uint64_t seed, bool with_gra
 
 void generator_free(generator *m) {
     if (!m) return;
+    decoding_free(m->decoding);
+    read_graphs_free(m->reading);
     params_free(m->p);
     free(m->read);
     free(m->read_feed);
@@ -136,10 +138,15 @@ void generator_free(generator *m) {
 
 /* ---- forward ---- */
 
+tensor *reader_embed(generator *m, graph *g, const reader_batch *b, span rows) {
+    int64_t at = rows.begin, n = rows.end - at;
+    tensor *x = t_embed(g, m->embedding, b->ids + at, n);
+    x = t_add(g, x, t_embed(g, m->feature, b->feature + at, n));
+    return t_add(g, x, t_embed(g, m->rank, b->rank + at, n));
+}
+
 tensor *generator_encode(generator *m, graph *g, const reader_batch *b) {
-    tensor *x = t_embed(g, m->embedding, b->ids, b->n_rows);
-    x = t_add(g, x, t_embed(g, m->feature, b->feature, b->n_rows));
-    x = t_add(g, x, t_embed(g, m->rank, b->rank, b->n_rows));
+    tensor *x = reader_embed(m, g, b, (span){0, b->n_rows});
     spans pairs = {b->n_pairs, b->pairs};
     for (int i = 0; i < m->c.n_encoder; i++) {
         x = attend(g, &m->read[i], x, NULL, pairs, pairs, false, b->position, NULL);

@@ -45,6 +45,9 @@ typedef struct generator {
     tensor *place;            /* [D, 2] start, end */
     float empty_bias; /* added to the logit of "not in these documents" at the first token; no
                          parameter: whoever loads the model sets what was fitted on dev */
+    /* working memory of answering, made at first use */
+    struct read_graphs *reading;
+    struct decoding *decoding;
 } generator;
 
 generator_config generator_defaults(void);
@@ -54,6 +57,8 @@ generator *generator_new(const generator_config *c, uint64_t seed, bool with_gra
 void generator_free(generator *m);
 
 tensor *generator_encode(generator *m, graph *g, const reader_batch *b); /* [n_rows, D] */
+/* Its first line, for some of the rows: what goes into the first block. */
+tensor *reader_embed(generator *m, graph *g, const reader_batch *b, span rows);
 /* Training loss of a batch: answer tokens + place_weight * (start + end). parts (may be NULL) gets
  * the two shares. */
 tensor *generator_loss(generator *m, graph *g, const reader_batch *b, float place_weight,
@@ -65,9 +70,10 @@ typedef struct decode_options {
     float temperature;  /* 0: greedy */
     int sample_top_k;   /* 0: the 1,024 most probable */
     uint64_t seed;
-    bool may_place;   /* the best span is the answer (decoded.span_ids), unless there is none */
-    float empty_bias; /* added to generator.empty_bias */
-    /* Called with each token of a single greedy or sampled answer as it is chosen; may be NULL. */
+    bool may_place;    /* the best span is the answer (decoded.span_ids), unless there is none */
+    float empty_bias;  /* added to generator.empty_bias */
+    const backend *be; /* the precision (backend_precise); NULL: backend_cpu */
+    /* Called with each token of a greedy or sampled answer as it is chosen; may be NULL. */
     void (*on_token)(void *arg, int32_t id);
     void *arg;
 } decode_options;
@@ -84,10 +90,33 @@ typedef struct decoded {
     int32_t *span_ids;    /* [n_span] the best stretch of one passage by start and end scores */
     int64_t n_span;       /* 0: there are no passage rows */
     double span_log_prob; /* of its start and end, each among all rows of the question */
+    bool is_done;         /* all of the above is there */
 } decoded;
 
-/* Answers for n questions at once; their results in arena a (which also serves as scratch).
- * Deterministic for a given seed, whatever the batch. */
+/* A batch of questions in different states: new ones are admitted as others end, and each step writes
+ * one token of every answer. What a server turns; eval does, too. One thread at a time, and one
+ * batch's admissions and steps of a generator at a time. Answers do not depend on the company. */
+typedef struct decoding decoding;
+typedef struct read_graphs read_graphs;
+enum {
+    DECODE_MOST = 32
+}; /* places of generator_decode: beyond, weights are no longer what costs */
+/* m and tr are borrowed until decoding_free. be: NULL for backend_cpu. n_beams is common to all. */
+decoding *decoding_new(generator *m, const token_traits *tr, const backend *be, int64_t n_places,
+                       int n_beams);
+void decoding_free(decoding *d);          /* NULL is a no-op */
+void read_graphs_free(read_graphs *r);    /* NULL is a no-op */
+int64_t decoding_room(const decoding *d); /* free places */
+/* Reads the passages of n questions, at most decoding_room, and gives each a place. q is free to go
+ * afterwards; out[i] points to the caller's result, filled with memory of arena a when is_done. The
+ * options' n_beams and be are the batch's. */
+void decoding_admit(decoding *d, arena *a, const reader_question *q, int64_t n,
+                    const decode_options *o, decoded *const *out);
+/* One token of every answer in the making. Returns how many go on; with room, admit more first. */
+int64_t decoding_step(decoding *d);
+
+/* Answers for n questions, as many at once as is good; their results in arena a. Deterministic for
+ * a given seed, whatever the batch. */
 decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const reader_question *q,
                           int64_t n, const decode_options *o);
 #endif

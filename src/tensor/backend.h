@@ -29,6 +29,7 @@ typedef enum activation {
 typedef struct pack_cache pack_cache;
 pack_cache *pack_new(void);
 void pack_free(pack_cache *p);
+void pack_forget(pack_cache *p); /* pack again at next use; the memory stays */
 
 /* c [m, n] = act(op(a) op(b) + bias), or += with `accumulate` (then no bias, no activation).
  * op(a) is [m, k]: stored [m, k] with row stride lda, or [k, m] when a_t. Likewise op(b) [k, n].
@@ -141,6 +142,7 @@ typedef enum precision {
 } precision;
 /* ERR_BACKEND where the chosen family has no bf16. */
 status backend_precise(precision p, const backend **out);
+const char *precision_name(precision p); /* "auto", "f32", "bf16", "int8" */
 const backend *backend_int8(const backend *base); /* base with 8-bit products of leaf weights */
 
 #ifdef __cplusplus

@@ -26,6 +26,7 @@ graph *graph_new(arena *a, const backend *be, bool training) {
 void graph_free(graph *g) {
     if (!g) return;
     arena_reset(g->arena, g->mark);
+    free(g->angles);
     free(g);
 }
 

@@ -63,7 +63,8 @@ static void copy_piece(void *arg, int64_t begin, int64_t end, int worker) {
                                 .ldb = width,
                                 .b_t = true,
                                 .c = c,
-                                .ldc = n});
+                                .ldc = n,
+                                .packs = o->h.packs ? o->h.packs[i] : NULL});
         for (int64_t t = 0; t < m; t++)
             for (int64_t j = 0; j < n; j++)
                 c[t * n + j] = source[j] < 0 ? -INFINITY : scale * c[t * n + j];

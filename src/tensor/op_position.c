@@ -6,10 +6,12 @@
  * (x[i], x[i + K/2]) turns by position * 10000^(-2i/K); its backward turns the other way.
  *
  * Sines and cosines are computed in f64, once for each position that occurs when positions
- * are smaller than the number of rows, else once for each row. */
+ * are smaller than the number of rows, else once for each row. A graph without training keeps the
+ * table of positions: a reader makes it once, not for each block and question. */
 #include "tensor/tensor_int.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct angles {
@@ -18,6 +20,13 @@ typedef struct angles {
     const int32_t *position;
     bool by_position;
 } angles;
+
+/* Angles of positions 0..rows-1, sines first. */
+typedef struct angle_table {
+    int64_t half, rows;
+    double last; /* frequency [half - 1]: which of the two kinds it is */
+    float at[];  /* [2, rows, half] */
+} angle_table;
 
 typedef struct angle_job {
     angles *a;
@@ -48,11 +57,19 @@ static angles make_angles(graph *g, int64_t n, const int32_t *position, int64_t 
     }
     angles a = {.half = half, .position = position, .by_position = least >= 0 && most < n};
     int64_t rows = a.by_position ? most + 1 : n;
-    angle_job j = {.a = &a,
-                   .frequency = frequency,
-                   .sin = ARENA_ARRAY(g->arena, float, rows *half),
-                   .cos = ARENA_ARRAY(g->arena, float, rows *half)};
-    par_range(rows, rows_grain(16 * half), angle_piece, &j);
+    angle_table *kept = a.by_position ? g->angles : NULL;
+    bool has =
+        kept && kept->half == half && kept->rows >= rows && kept->last == frequency[half - 1];
+    if (!has && a.by_position && !g->training) {
+        free(g->angles);
+        g->angles = kept = xmalloc(sizeof *kept + (size_t)(2 * rows * half) * sizeof *kept->at);
+        *kept = (angle_table){half, rows, frequency[half - 1]};
+    } else if (!has)
+        kept = NULL;
+    float *at = kept ? kept->at : ARENA_ARRAY(g->arena, float, 2 * rows * half);
+    int64_t cos_at = (kept ? kept->rows : rows) * half;
+    angle_job j = {.a = &a, .frequency = frequency, .sin = at, .cos = at + cos_at};
+    if (!has) par_range(rows, rows_grain(16 * half), angle_piece, &j);
     a.sin = j.sin;
     a.cos = j.cos;
     return a;

@@ -148,6 +148,8 @@ typedef struct copy_head {
     tensor *cq, *ck; /* [T, C], [S, C] */
     spans q_spans, kv_spans;
     const int32_t *source_id; /* [S] */
+    pack_cache *const *packs; /* [kv_spans.n] or NULL: ck of each span does not change from call to
+                                 call, and its packed copy may be kept here */
     float softcap;
 } copy_head;
 /* Mean over targets >= 0. */

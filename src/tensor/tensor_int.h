@@ -37,7 +37,8 @@ struct graph {
     int64_t vocab_floats; /* probabilities over a vocabulary held at a time */
     uint64_t n_dropout;   /* dropout operators so far: each has its own stream */
     record *last;
-    spare *spares, *no_spares; /* buffers to take; empty list nodes */
+    spare *spares, *no_spares;  /* buffers to take; empty list nodes */
+    struct angle_table *angles; /* without training: kept from reset to reset (op_position.c) */
 };
 
 /* A new [rows, cols] with values undefined. */

@@ -1,6 +1,7 @@
 /* Decoding: what the cache computes is what teacher forcing computes, and each way of choosing
  * tokens does as it says. Plain kernels unless RAGLAN_CPU says otherwise, so that both sides
  * agree to many digits. */
+#include "model/decode_int.h"
 #include "small.h"
 #include "util/par.h"
 
@@ -129,6 +130,60 @@ static void answers_do_not_depend_on_the_number_of_threads(void **state) {
         decoded *many = generator_decode(f.m, f.a, &f.tr, f.q, N_QUESTIONS, &ways[1]);
         for (int64_t i = 0; i < N_QUESTIONS; i++) assert_same(&one[i], &many[i]);
     }
+    par_threads_set(0);
+    clear(&f);
+}
+
+/* Three places for all: a question comes at every step, while those before it go on. */
+static void questions_admitted_among_others_get_the_answers_they_get_alone(void **state) {
+    (void)state;
+    fixture f = fixture_of(VOCAB);
+    for (int w = 0; w < 2 * N_WAYS; w++) {
+        decode_options o = ways[w / 2];
+        o.be = w % 2 ? backend_int8(backend_cpu()) : backend_cpu();
+        decoding *d = decoding_new(f.m, &f.tr, o.be, 3, o.n_beams);
+        decoded out[N_QUESTIONS], *to;
+        int64_t next = 0, left = 0, most = 0;
+        while (next < N_QUESTIONS || left > 0) {
+            if (next < N_QUESTIONS && decoding_room(d) > 0) {
+                to = &out[next];
+                decoding_admit(d, f.a, &f.q[next++], 1, &o, &to);
+                assert_false(to->is_done);
+            }
+            int64_t running = 3 - decoding_room(d);
+            most = running > most ? running : most;
+            left = decoding_step(d);
+        }
+        assert_int_equal(decoding_room(d), 3);
+        assert_in_range(most, 2, 3); /* they did run side by side */
+        decoding_free(d);
+        for (int64_t i = 0; i < N_QUESTIONS; i++) {
+            assert_true(out[i].is_done);
+            assert_same(generator_decode(f.m, f.a, &f.tr, &f.q[i], 1, &o), &out[i]);
+        }
+    }
+    clear(&f);
+}
+
+static void reading_in_chunks_gives_the_bytes_of_the_whole_encoder(void **state) {
+    (void)state;
+    fixture f = fixture_of(VOCAB);
+    par_threads_set(5); /* and so as many chunks */
+    reader_batch b = reader_batch_new(f.a, &f.tr, &f.m->c.limits, f.q, N_QUESTIONS);
+    assert_true(b.n_pairs > 5);
+    int64_t dim = f.m->c.dim;
+    float **kv = ARENA_ARRAY(f.a, float *, f.m->c.n_decoder);
+    for (int i = 0; i < f.m->c.n_decoder; i++) kv[i] = ARENA_ARRAY(f.a, float, b.n_rows * 2 * dim);
+    read_rows rows = {kv, ARENA_ARRAY(f.a, float, b.n_rows *dim),
+                      ARENA_ARRAY(f.a, float, b.n_rows * 2)};
+    generator_read(f.m, backend_cpu(), f.a, &b, &rows);
+    graph *g = graph_new(f.a, NULL, false);
+    tensor *x = generator_encode(f.m, g, &b);
+    const float *keys = t_linear(g, x, f.m->copy_k, NULL, ACT_NONE)->v;
+    const float *first = attend_keys(g, &f.m->look[0], x, NULL, true)->v;
+    assert_memory_equal(rows.copy_keys, keys, (size_t)(b.n_rows * dim) * sizeof *keys);
+    assert_memory_equal(rows.kv[0], first, (size_t)(b.n_rows * 2 * dim) * sizeof *first);
+    graph_free(g);
     par_threads_set(0);
     clear(&f);
 }
@@ -373,6 +428,8 @@ int main(void) {
         cmocka_unit_test(greedy_answers_take_the_most_probable_token_step_by_step),
         cmocka_unit_test(answers_of_a_batch_are_those_of_single_questions),
         cmocka_unit_test(answers_do_not_depend_on_the_number_of_threads),
+        cmocka_unit_test(questions_admitted_among_others_get_the_answers_they_get_alone),
+        cmocka_unit_test(reading_in_chunks_gives_the_bytes_of_the_whole_encoder),
         cmocka_unit_test(beams_enough_for_all_find_the_best_answer),
         cmocka_unit_test(beams_find_answers_at_least_as_probable_on_average),
         cmocka_unit_test(the_length_cap_ends_answers_and_says_so),

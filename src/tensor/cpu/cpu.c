@@ -136,6 +136,11 @@ const backend *backend_cpu(void) {
 
 /* ---- precisions ---- */
 
+const char *precision_name(precision p) {
+    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
+    return names[p];
+}
+
 /* The best family that multiplies in f32, up to the chosen one. */
 static const backend *f32_family(void) {
     const backend *best = NULL;

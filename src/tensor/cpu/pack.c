@@ -79,6 +79,11 @@ void pack_free(pack_cache *p) {
     free(p);
 }
 
+void pack_forget(pack_cache *p) {
+    for (int i = 0; i < PACK_WAYS; i++)
+        for (int t = 0; t < 2; t++) p->way[i][t].kind = NULL;
+}
+
 const char *pack_get(pack_cache *p, enum pack_way way, const void *kind, const matmul *mm,
                      size_t bytes, pack_fn *pack) {
     pthread_mutex_lock(&p->lock);
