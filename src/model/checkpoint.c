@@ -20,10 +20,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #define PARAMS   ".safetensors"
 #define STATE    ".state.safetensors"
 #define METADATA ".metadata"
+#define VERIFIED ".verified"
+#define REST_S   1 /* a file younger than the clock of its file system is fine is not relied on */
 
 /* ---- names ---- */
 
@@ -252,7 +256,7 @@ status checkpoint_find(const char *home, const char *type, const char *identifie
     return st;
 }
 
-/* ---- loading ---- */
+/* ---- opening ---- */
 
 /* Opens one file of a set. A set that was there when it was found and now is not has been
  * replaced by a training run beside us. */
@@ -272,20 +276,76 @@ static status say_damaged(status st, const checkpoint *c) {
                : st;
 }
 
+static status check_hash(const st_file *f, const checkpoint *c, const char *path) {
+    char found[41];
+    st_file_sha1(f, found);
+    if (strcmp(found, c->identifier))
+        FAIL(ERR_FORMAT, "%s: damaged: its bytes hash to %s", path, found);
+    return OK;
+}
+
 /* The parameters into p; NULL only checks the bytes. */
 static status load_params(const char *path, const checkpoint *c, params *p) {
     st_file *f;
     TRY(open_part(path, &f));
-    char found[41];
-    st_file_sha1(f, found);
-    status st = OK;
-    if (strcmp(found, c->identifier))
-        st = err_set(ERR_FORMAT, __FILE__, __LINE__, "%s: damaged: its bytes hash to %s", path,
-                     found);
+    status st = check_hash(f, c, path);
     if (!st && p) st = st_load_params(f, p, path);
     st_close(f);
     return st;
 }
+
+/* ---- which files have been hashed before ---- */
+
+/* What the file system says of a file: whoever changes a byte changes its times. "" for a file that
+ * has changed just now, whose times could stay the same at the next change. */
+typedef struct identity {
+    char text[160];
+} identity;
+
+static identity identity_of(const char *path) {
+    identity id = {""};
+    struct stat s;
+    if (stat(path, &s) || time(NULL) - s.st_ctim.tv_sec <= REST_S) return id;
+    snprintf(id.text, sizeof id.text, "%ju %ju %jd %jd.%09ld %jd.%09ld\n", (uintmax_t)s.st_dev,
+             (uintmax_t)s.st_ino, (intmax_t)s.st_size, (intmax_t)s.st_mtim.tv_sec,
+             s.st_mtim.tv_nsec, (intmax_t)s.st_ctim.tv_sec, s.st_ctim.tv_nsec);
+    return id;
+}
+
+static bool was_verified(const char *note, const identity *id) {
+    buf text = {0};
+    bool same = id->text[0] && file_exists(note) && file_read(note, sizeof *id, &text) == OK &&
+                !strcmp(text.at, id->text);
+    buf_clear(&text);
+    return same;
+}
+
+static status map_params(const char *path, const char *note, const checkpoint *c, params *p) {
+    st_file *f;
+    identity id = identity_of(path);
+    TRY(open_part(path, &f));
+    bool is_known = was_verified(note, &id);
+    status st = is_known ? OK : check_hash(f, c, path);
+    if (!st) st = st_map_params(f, p, path);
+    if (st) {
+        st_close(f);
+        return st;
+    }
+    /* A home that cannot be written is hashed again at the next time. */
+    if (!is_known && id.text[0] && file_write(note, id.text, strlen(id.text))) err_clear();
+    return OK;
+}
+
+status checkpoint_map(const char *home, const checkpoint *c, params *p) {
+    char *path = file_of(home, c->identifier, c->type, PARAMS);
+    char *note = file_of(home, c->identifier, c->type, VERIFIED);
+    status st = map_params(path, note, c, p);
+    free(path);
+    free(note);
+    return say_damaged(st, c);
+}
+
+/* ---- loading ---- */
 
 status checkpoint_load(const char *home, const checkpoint *c, params *p) {
     char *path = file_of(home, c->identifier, c->type, PARAMS);
@@ -348,7 +408,9 @@ static status sweep_file(void *arg, const char *identifier, const char *type, co
     bool speaks_for = !c && has_params && has_file(s->home, identifier, type, METADATA);
     bool kept = speaks_for || (c && (c->is_newest || c->is_best));
     if (c && !c->is_newest && !strcmp(suffix, STATE)) kept = false;
-    if (strcmp(suffix, PARAMS) && strcmp(suffix, STATE) && strcmp(suffix, METADATA)) kept = false;
+    if (strcmp(suffix, PARAMS) && strcmp(suffix, STATE) && strcmp(suffix, METADATA) &&
+        strcmp(suffix, VERIFIED))
+        kept = false;
     if (kept) return OK;
     if (c && !c->is_newest && !c->is_best) { /* the set ends with its metadata */
         char *meta = file_of(s->home, identifier, type, METADATA);

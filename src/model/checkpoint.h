@@ -45,7 +45,11 @@ const char *checkpoint_tokenizer(const checkpoint *c); /* hash of the one it rea
 /* Loads and verifies: the file's sha1 must be its name (ERR_FORMAT: damaged, which file, how to go
  * on; ERR_BUSY: a training run beside us has replaced it, so find again). */
 status checkpoint_load(const char *home, const checkpoint *c, params *p);
-/* Reads and hashes, loads nothing. */
+/* The same for a model that is only read (built with PARAMS_BLANK), without reading the file: its
+ * values stay in the mapping, and it is hashed only where <sha1>.<type>.verified does not say that
+ * this very file (device, inode, size, times) has been hashed before. */
+status checkpoint_map(const char *home, const checkpoint *c, params *p);
+/* Reads and hashes, whatever is known of the file; loads nothing. */
 status checkpoint_verify(const char *home, const checkpoint *c);
 status checkpoint_load_state(const char *home, const checkpoint *c, params *p, adamw *o,
                              json_t **extra);

@@ -23,6 +23,7 @@ void params_free(params *p) {
     }
     free(p->at);
     free(p->value);
+    if (p->file) p->close_file(p->file);
     free(p->grad);
     free(p->m);
     free(p->v);
@@ -58,14 +59,14 @@ static status lay_out(params *p) {
     return OK;
 }
 
-/* A zeroed array of p->flat floats. */
-static status take(const params *p, float **out) {
+/* An array of p->flat floats, zeroed unless it is blank. */
+static status take(const params *p, bool is_blank, float **out) {
     size_t bytes = (size_t)(p->flat > 0 ? p->flat : ALIGN) * sizeof(float);
     float *x = aligned_alloc(64, bytes);
     if (!x)
         FAIL(ERR_MEM, "no memory for %lld parameters (%.1f MB an array): choose a smaller model",
              (long long)params_count(p), (double)bytes / 1e6);
-    memset(x, 0, bytes);
+    if (!is_blank) memset(x, 0, bytes);
     *out = x;
     return OK;
 }
@@ -108,11 +109,12 @@ static void draw(void *arg, int64_t i, int worker) {
 status params_build(params *p, uint64_t seed, bool with_grad) {
     MUST(!p->is_built, "params_build twice");
     TRY(lay_out(p));
-    TRY(take(p, &p->value));
+    bool is_blank = seed == PARAMS_BLANK;
+    TRY(take(p, is_blank, &p->value));
     if (with_grad) {
-        TRY(take(p, &p->grad));
-        TRY(take(p, &p->m));
-        TRY(take(p, &p->v));
+        TRY(take(p, false, &p->grad));
+        TRY(take(p, false, &p->m));
+        TRY(take(p, false, &p->v));
         int64_t most = 0;
         for (int64_t i = 0; i < p->n; i++) {
             const tensor *t = p->at[i].t;
@@ -128,7 +130,7 @@ status params_build(params *p, uint64_t seed, bool with_grad) {
         x->t->packs = pack_new();
     }
     p->is_built = true;
-    par_for(p->n, draw, &(drawing){p, seed});
+    if (!is_blank) par_for(p->n, draw, &(drawing){p, seed});
     params_touch(p);
     return OK;
 }

@@ -34,6 +34,9 @@ tensor *params_add(params *p, const char *name, int64_t rows, int64_t cols, para
  * (forked by name: adding a tensor changes no other's values). with_grad: also gradients and
  * moments. */
 status params_build(params *p, uint64_t seed, bool with_grad);
+/* As a seed: nothing is drawn and no page is touched, because the values come from a file
+ * (st_map_params, st_load_params). */
+#define PARAMS_BLANK UINT64_MAX
 tensor *params_find(const params *p, const char *name); /* NULL when absent */
 int64_t params_count(const params *p);                  /* scalars */
 int64_t params_tensors(const params *p);

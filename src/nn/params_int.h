@@ -14,8 +14,10 @@ struct params {
     param *at;
     int64_t n, cap;
     bool is_built;
-    int64_t flat;        /* elements of each flat array, gaps of alignment included */
-    float *value;        /* [flat] */
+    int64_t flat; /* elements of each flat array, gaps of alignment included */
+    float *value; /* [flat]; NULL when the values are a file's own bytes: */
+    void *file;   /* its mapping, given back by close_file; NULL: none */
+    void (*close_file)(void *file);
     float *grad, *m, *v; /* [flat] each, gaps are zero for ever; NULL without gradients */
     float *scratch; /* what muon_step needs for the largest hidden matrix; NULL: there is none */
 };

@@ -42,6 +42,9 @@ status st_writer_save(st_writer *w, const char *path, char hex[41]);
  * with its shape, and no other; ERR_FORMAT names the first that is not, with both shapes. */
 void st_add_params(st_writer *w, const params *p);
 status st_load_params(const st_file *f, params *p, const char *path);
+/* The same without a copy, for parameters that are only read: their values are the mapped file from
+ * now on, and on success p closes f. What is not F32 is converted and copied as above. */
+status st_map_params(st_file *f, params *p, const char *path);
 /* AdamW's moments, under "m." and "v." names. */
 void st_add_moments(st_writer *w, const params *p, const adamw *o);
 status st_load_moments(const st_file *f, params *p, adamw *o, const char *path);

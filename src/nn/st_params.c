@@ -77,15 +77,55 @@ static status name_foreign(const st_file *f, const params *p, const char *path) 
     return OK;
 }
 
-status st_load_params(const st_file *f, params *p, const char *path) {
-    MUST(p->is_built, "st_load_params before params_build");
+/* Every tensor of the model in the file, by the model's order; caller frees. */
+static status match_all(const st_file *f, const params *p, const char *path,
+                        const st_tensor ***out) {
+    MUST(p->is_built, "values before params_build");
     const st_tensor **found = xcalloc((size_t)p->n + 1, sizeof *found);
     status st = OK;
     for (int64_t i = 0; i < p->n && !st; i++) st = match(f, "", &p->at[i], path, &found[i]);
     if (!st && st_count(f) != p->n) st = name_foreign(f, p, path);
+    if (st)
+        free(found);
+    else
+        *out = found;
+    return st;
+}
+
+status st_load_params(const st_file *f, params *p, const char *path) {
+    const st_tensor **found;
+    TRY(match_all(f, p, path, &found));
+    status st = OK;
     for (int64_t i = 0; i < p->n && !st; i++)
         st = st_copy_f32(found[i], p->at[i].t->v, param_size(&p->at[i]));
     if (!st) params_touch(p);
+    free(found);
+    return st;
+}
+
+static void close_file(void *f) {
+    st_close(f);
+}
+
+status st_map_params(st_file *f, params *p, const char *path) {
+    MUST(!p->grad && !p->file, "parameters of a training, or mapped already");
+    const st_tensor **found;
+    TRY(match_all(f, p, path, &found));
+    bool fits = true; /* as f32 in memory */
+    for (int64_t i = 0; i < p->n; i++)
+        fits &= !strcmp(found[i]->dtype, "F32") && (uintptr_t)found[i]->at % sizeof(float) == 0;
+    status st = OK;
+    if (fits) {
+        for (int64_t i = 0; i < p->n; i++) p->at[i].t->v = (float *)(uintptr_t)found[i]->at;
+        free(p->value);
+        p->value = NULL;
+        p->file = f;
+        p->close_file = close_file;
+        params_touch(p);
+    } else {
+        st = st_load_params(f, p, path);
+        if (!st) st_close(f);
+    }
     free(found);
     return st;
 }

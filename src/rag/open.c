@@ -170,8 +170,8 @@ static status load_retriever(rag *r) {
     status st = find_model(r, "retriever", r->o.retriever, &c, &found);
     if (!st && found) st = retriever_config_read(json_object_get(c.meta, "config"), &config);
     if (!st && found) {
-        r->m = retriever_new(&config, NULL, 0, false);
-        st = r->m ? checkpoint_load(r->home, &c, r->m->p) : ERR_MEM;
+        r->m = retriever_new(&config, NULL, PARAMS_BLANK, false);
+        st = r->m ? checkpoint_map(r->home, &c, r->m->p) : ERR_MEM;
     }
     if (st) {
         retriever_free(r->m);
@@ -202,8 +202,8 @@ static status load_generator(rag *r) {
                      r->home_word);
     if (!st) st = generator_config_read(json_object_get(c.meta, "config"), &config);
     if (!st) {
-        r->g = generator_new(&config, 0, false);
-        st = r->g ? checkpoint_load(r->home, &c, r->g->p) : ERR_MEM;
+        r->g = generator_new(&config, PARAMS_BLANK, false);
+        st = r->g ? checkpoint_map(r->home, &c, r->g->p) : ERR_MEM;
     }
     if (st) {
         generator_free(r->g);

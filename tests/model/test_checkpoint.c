@@ -229,6 +229,55 @@ static void damaged_parameters_are_refused(void **state) {
     params_free(q);
 }
 
+/* A model that is only read, of the shape of model(cols). */
+static params *blank(int64_t cols) {
+    params *p = params_new();
+    params_add(p, "w", 8, cols, (param_options){.init = INIT_NORMAL, .scale = 1});
+    assert_int_equal(params_build(p, PARAMS_BLANK, false), OK);
+    return p;
+}
+
+static status map(const checkpoint *c, params **out) {
+    *out = blank(5);
+    return checkpoint_map(home, c, *out);
+}
+
+static void a_mapped_model_is_hashed_until_its_file_is_known_and_when_it_changes(void **state) {
+    (void)state;
+    empty_home();
+    params *p = model(5), *q;
+    adamw o = adamw_default();
+    char id[41];
+    checkpoint c;
+    assert_int_equal(save(p, &o, "a", .5, id), OK);
+    assert_int_equal(checkpoint_find(home, "retriever", NULL, CHECKPOINT_NEWEST, &c), OK);
+    assert_int_equal(map(&c, &q), OK);
+    assert_memory_equal(params_find(q, "w")->v, params_find(p, "w")->v, 40 * sizeof(float));
+    params_free(q);
+    assert_int_equal(count_files(".verified"), 0); /* too young to be relied on */
+
+    usleep(2100000);
+    assert_int_equal(map(&c, &q), OK);
+    params_free(q);
+    assert_int_equal(count_files(".verified"), 1);
+    assert_int_equal(map(&c, &q), OK);
+    assert_memory_equal(params_find(q, "w")->v, params_find(p, "w")->v, 40 * sizeof(float));
+    params_free(q);
+
+    flip(id, ".safetensors", 30, 4);
+    assert_int_equal(map(&c, &q), ERR_FORMAT);
+    assert_non_null(strstr(err_msg(), "damaged"));
+    params_free(q);
+    assert_int_equal(checkpoint_verify(home, &c), ERR_FORMAT);
+    flip(id, ".safetensors", 30, 4);
+    assert_int_equal(map(&c, &q), OK);
+    params_free(q);
+    assert_int_equal(save(p, &o, "a", .6, id), OK); /* the older set goes with its note */
+    assert_int_equal(count_files(".verified"), 0);
+    checkpoint_clear(&c);
+    params_free(p);
+}
+
 static void a_damaged_state_is_refused(void **state) {
     (void)state;
     params *p = model(5);
@@ -403,6 +452,7 @@ int main(void) {
         cmocka_unit_test(scores_of_another_configuration_do_not_compete),
         cmocka_unit_test(an_identifier_may_be_shortened),
         cmocka_unit_test(damaged_parameters_are_refused),
+        cmocka_unit_test(a_mapped_model_is_hashed_until_its_file_is_known_and_when_it_changes),
         cmocka_unit_test(a_damaged_state_is_refused),
         cmocka_unit_test(damaged_metadata_is_named_and_left_alone),
         cmocka_unit_test(incomplete_sets_are_swept_up_and_nothing_else),
