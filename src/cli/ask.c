@@ -47,7 +47,7 @@ status ask_one(void *arg, const char *question) {
 }
 
 int cmd_ask(int argc, char **argv) {
-    int mode;
+    int mode, precision;
     const char *retriever = NULL, *generator = NULL;
     int64_t top_k, beams, sample_top_k, max_tokens;
     double temperature;
@@ -56,6 +56,8 @@ int cmd_ask(int argc, char **argv) {
         {"top_k", OPT_INT, &top_k, "4", 1, 1000, "K", "passages to read", false},
         {"mode", OPT_CHOICE, &mode, "auto", 0, 0, MODE_CHOICES,
          "how to find them; auto is hybrid where there are vectors, else bm25", false},
+        {"precision", OPT_CHOICE, &precision, "auto", 0, 0, PRECISION_CHOICES,
+         "what the generator multiplies in; auto: what this processor does fastest, f32 or bf16", false},
         {"beams", OPT_INT, &beams, "1", 1, 64, "N", "beams; 1: greedy", false},
         {"temperature", OPT_FLOAT, &temperature, "0", 0, 10, "T", "above 0: sample", false},
         {"sample_top_k", OPT_INT, &sample_top_k, "50", 0, 1e6, "K",
@@ -81,6 +83,7 @@ int cmd_ask(int argc, char **argv) {
     if (code >= 0) return code;
     asking x = {.json = o.json,
                 .o = {.mode = (rag_mode)mode,
+                      .precision = (rag_precision)precision,
                       .top_k = top_k,
                       .beams = (int)beams,
                       .temperature = temperature,

@@ -16,7 +16,7 @@
 enum { PART_RETRIEVAL, PART_ANSWERS, PART_ALL };
 
 typedef struct eval_options {
-    int split, part, mode;
+    int split, part, mode, precision;
     int64_t limit, top_k, seed;
     const char *run, *qrels, *predictions;
 } eval_options;
@@ -29,6 +29,7 @@ typedef struct evaluation {
     eval_units *units;
     judgements *judged;
     eval_input in;
+    const backend *be; /* of the precision */
     /* Opened before the work, so that a path that cannot be written is said at once; the files
      * appear when everything is done. NULL: not asked for. */
     file_writer *run, *qrels, *predictions;
@@ -120,6 +121,7 @@ static status open_all(evaluation *e) {
                          .questions = e->questions,
                          .find = rag_finder(r),
                          .g = r->g,
+                         .be = e->be,
                          .top_k = e->o->top_k,
                          .seed = (uint64_t)e->o->seed};
     if (r->g)
@@ -203,7 +205,8 @@ static status settings_json(const evaluation *e, json_t **out) {
     json_object_set_new(s, "references",
                         json_string(e->in.full_answers ? "full_answer" : "answers"));
     json_object_set_new(s, "interval", json_string("percentile bootstrap, 1000 resamples, 95%"));
-    json_object_set_new(s, "kernels", json_string(backend_cpu()->name));
+    json_object_set_new(s, "kernels", json_string(e->be->name));
+    json_object_set_new(s, "precision", json_string(precision_name((precision)e->o->precision)));
     json_object_set_new(s, "version", json_string(RAGLAN_VERSION));
     json_decref(cut);
     *out = s;
@@ -287,6 +290,18 @@ static status run_retrieval(evaluation *e) {
 
 /* ---- answers ---- */
 
+/* What the precision that was asked for costs: the same questions once more, in f32. */
+static status add_cost(evaluation *e, const answered_set *said, json_t *part) {
+    if (e->o->precision == PRECISION_AUTO || e->o->precision == PRECISION_F32) return OK;
+    eval_input in = e->in;
+    answered_set f32 = {0};
+    TRY(backend_precise(PRECISION_F32, &in.be));
+    TRY(eval_answer(&in, false, &f32));
+    json_object_set_new(part, "against_f32", eval_against(e->questions, said, &f32));
+    answered_clear(&f32);
+    return OK;
+}
+
 static status run_answers(evaluation *e) {
     if (!e->r->g) return OK;
     answered_set said = {0}, oracle = {0};
@@ -294,6 +309,7 @@ static status run_answers(evaluation *e) {
     status st = eval_answer(&e->in, false, &said);
     if (!st) st = eval_answer(&e->in, true, &oracle);
     if (!st) st = eval_answers(&e->in, e->judged, &said, &oracle, &part);
+    if (!st) st = add_cost(e, &said, part);
     if (!st && e->predictions) st = answered_write(&said, e->questions, e->predictions);
     if (part) json_object_set_new(e->report, "answers", part);
     if (st == ERR_STATE && e->o->part == PART_ALL && !e->predictions) {
@@ -314,6 +330,7 @@ static status commit(file_writer **w) {
 }
 
 static status run(evaluation *e) {
+    TRY(backend_precise((precision)e->o->precision, &e->be));
     TRY(open_all(e));
     TRY(begin_report(e));
     if (e->o->part != PART_ANSWERS) TRY(run_retrieval(e));
@@ -344,6 +361,8 @@ int cmd_eval(int argc, char **argv) {
         {"mode", OPT_CHOICE, &eo.mode, "auto", 0, 0, MODE_CHOICES,
          "how passages are found for answers and for --run; auto is hybrid where there are vectors, else bm25", false},
         {"top_k", OPT_INT, &eo.top_k, "4", 1, 1000, "K", "passages the generator reads", false},
+        {"precision", OPT_CHOICE, &eo.precision, "auto", 0, 0, PRECISION_CHOICES,
+         "what the generator multiplies in; bf16 and int8 also print what they cost against f32", false},
         {"retriever_identifier", OPT_TEXT, &retriever_id, NULL, 0, 0, "SHA1",
          "retriever to use; default: the best on dev", false},
         {"identifier", OPT_TEXT, &generator_id, NULL, 0, 0, "SHA1",

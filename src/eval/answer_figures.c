@@ -199,7 +199,7 @@ static status time_one(const eval_input *in, int64_t q, hit *hits, arena *a, sta
         if (p >= 0) passages[n_passages++] = p;
     }
     reader_question x = reader_question_of(a, in->c, in->questions, q, passages, n_passages);
-    generator_decode(in->g, a, in->traits, &x, 1, &(decode_options){.n_beams = 1});
+    generator_decode(in->g, a, in->traits, &x, 1, &(decode_options){.n_beams = 1, .be = in->be});
     double generate_s = now_s() - start;
     timings_add(&t->all, embed_s + search_s + generate_s);
     timings_add(&t->embedding, embed_s);

@@ -7,7 +7,7 @@
 #include "metric/answer.h"
 #include "util/log.h"
 
-enum { BATCH = 16 }; /* questions decoded side by side */
+enum { PLACES = 16 }; /* questions answered side by side */
 
 static bool can_be_scored(const qa *x) {
     return x->unanswerable || x->n_answers > 0;
@@ -40,21 +40,40 @@ static void keep(const eval_input *in, arena *a, int64_t q, const decoded *d,
     out->f1 = s.f1;
 }
 
-/* Questions list[0..n) of the set at once. */
-static void answer_batch(const eval_input *in, const top_passages *top, const int64_t *list,
-                         int64_t n, arena *scratch, answered_set *out) {
-    reader_question q[BATCH];
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t *passages = top->at + list[i] * top->k;
-        int64_t n_passages = 0;
-        while (n_passages < top->k && passages[n_passages] >= 0) n_passages++;
-        q[i] = reader_question_of(scratch, in->c, in->questions, list[i], passages, n_passages);
-    }
+/* Those that are being answered: as soon as one ends, the next takes its place. */
+typedef struct desk {
+    arena *a[PLACES]; /* of a place's question and its answer */
+    decoded result[PLACES];
+    int64_t question[PLACES]; /* -1: the place is free */
+} desk;
+
+/* Gives question q of the set a place. */
+static void admit(const eval_input *in, decoding *d, desk *k, const top_passages *top, int64_t q) {
+    int place = 0;
+    while (k->question[place] >= 0) place++;
+    const int64_t *passages = top->at + q * top->k;
+    int64_t n_passages = 0;
+    while (n_passages < top->k && passages[n_passages] >= 0) n_passages++;
+    arena_reset(k->a[place], 0);
+    reader_question x =
+        reader_question_of(k->a[place], in->c, in->questions, q, passages, n_passages);
     decode_options greedy = {.n_beams = 1, .may_place = in->g->c.spans}; /* as `ask` answers */
-    decoded *d = generator_decode(in->g, scratch, in->traits, q, n, &greedy);
-    for (int64_t i = 0; i < n; i++)
-        keep(in, out->a, list[i], &d[i], top->at + list[i] * top->k, &out->at[list[i]]);
-    arena_reset(scratch, 0);
+    decoded *to = &k->result[place];
+    decoding_admit(d, k->a[place], &x, 1, &greedy, &to);
+    k->question[place] = q;
+}
+
+/* Answers that are there are taken down; returns how many. */
+static int64_t collect(const eval_input *in, desk *k, const top_passages *top, answered_set *out) {
+    int64_t n = 0;
+    for (int i = 0; i < PLACES; i++) {
+        int64_t q = k->question[i];
+        if (q < 0 || !k->result[i].is_done) continue;
+        keep(in, out->a, q, &k->result[i], top->at + q * top->k, &out->at[q]);
+        k->question[i] = -1;
+        n++;
+    }
+    return n;
 }
 
 static status answer_all(const eval_input *in, const top_passages *top, const char *label,
@@ -62,18 +81,25 @@ static status answer_all(const eval_input *in, const top_passages *top, const ch
     int64_t *list = xmalloc((size_t)(out->n + 1) * sizeof *list), n = 0;
     for (int64_t i = 0; i < out->n; i++)
         if (out->at[i].asked) list[n++] = i;
-    arena *scratch = arena_new(0);
+    desk k;
+    for (int i = 0; i < PLACES; i++) {
+        k.a[i] = arena_new(0);
+        k.question[i] = -1;
+    }
+    decoding *d = decoding_new(in->g, in->traits, in->be, PLACES, 1);
     progress bar;
     progress_begin(&bar, label, "questions", n);
     status st = OK;
-    for (int64_t first = 0; first < n && !st; first += BATCH) {
-        int64_t m = n - first < BATCH ? n - first : BATCH;
-        answer_batch(in, top, list + first, m, scratch, out);
-        progress_update(&bar, first + m);
+    for (int64_t next = 0, done = 0; done < n && !st;) {
+        for (; next < n && decoding_room(d) > 0; next++) admit(in, d, &k, top, list[next]);
+        decoding_step(d);
+        done += collect(in, &k, top, out);
+        progress_update(&bar, done);
         st = stopped(label);
     }
     progress_end(&bar);
-    arena_free(scratch);
+    decoding_free(d);
+    for (int i = 0; i < PLACES; i++) arena_free(k.a[i]);
     free(list);
     return st;
 }
@@ -117,6 +143,23 @@ void answered_clear(answered_set *s) {
     free(s->at);
     arena_free(s->a);
     *s = (answered_set){0};
+}
+
+json_t *eval_against(const qa_set *q, const answered_set *s, const answered_set *f32) {
+    double same = 0, em = 0, f1 = 0;
+    int64_t n = 0, answerable = 0;
+    for (int64_t i = 0; i < s->n; i++) {
+        if (!s->at[i].asked) continue;
+        same += !strcmp(s->at[i].text, f32->at[i].text);
+        n++;
+        if (q->at[i].unanswerable) continue;
+        em += s->at[i].em - f32->at[i].em;
+        f1 += s->at[i].f1 - f32->at[i].f1;
+        answerable++;
+    }
+    double each = answerable ? 100 / (double)answerable : 0;
+    return json_pack("{s:f, s:f, s:f}", "same", n ? same / (double)n : 1, "em", each * em, "f1",
+                     each * f1);
 }
 
 /* One entry at a time: a million predictions are no reason to build a million JSON values. */

@@ -1,6 +1,7 @@
 /* One question answered from 10 passages of 80 tokens: 4 blocks that read, 2 that write, 16
  * tokens, greedy, with the copy path. Retrieval and tokenizing are not counted. The row is the
- * time to the last token, ".first" that to the first, which is what a reader waits for. */
+ * time to the last token, ".first" that to the first, which is what a reader waits for; ".int8" is
+ * both in 8-bit products. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -27,12 +28,12 @@ typedef struct figures {
 } figures;
 
 static figures time_answers(const bench *b, generator *m, const token_traits *tr,
-                            const reader_question *q) {
+                            const reader_question *q, const backend *be) {
     int runs = b->o.size == BENCH_TINY ? 2 : RUNS;
     double first[RUNS], all[RUNS];
     arena *a = arena_new(0);
     answering w;
-    decode_options o = {.max_tokens = TOKENS, .on_token = on_token, .arg = &w};
+    decode_options o = {.max_tokens = TOKENS, .be = be, .on_token = on_token, .arg = &w};
     for (int i = -2; i < runs; i++) { /* two warm up */
         if (stop_requested()) break;
         arena_reset(a, 0);
@@ -72,14 +73,19 @@ status bench_answer(const bench *b) {
     token_traits traits = {BENCH_VOCAB, bits, fold, 1, 2};
     generator *m = generator_new(&c, b->o.seed, false);
 
-    figures f = time_answers(b, m, &traits, &q);
     double d = (double)b->o.dim, read = 2 * d * d * (12 * BENCH_BLOCKS + 2 * WRITERS + 1);
     double written = 2 * d * (d * (14 * WRITERS + 1) + BENCH_VOCAB);
     double to_first = read * PASSAGES * PAIR + written, to_last = to_first + written * TOKENS;
-    bench_say(b, (bench_figure){1e3 * f.first_s, "ms", to_first / f.first_s, bench_model_peak(b)},
-              "answer.k%d.d%ld.first", PASSAGES, (long)b->o.dim);
-    bench_say(b, (bench_figure){1e3 * f.all_s, "ms", to_last / f.all_s, bench_model_peak(b)},
-              "answer.k%d.d%ld", PASSAGES, (long)b->o.dim);
+    for (int is_int8 = 0; is_int8 < 2; is_int8++) {
+        const backend *be = is_int8 ? backend_int8(backend_cpu()) : backend_cpu();
+        figures f = time_answers(b, m, &traits, &q, be);
+        double peak = is_int8 ? b->ops[PEAK_INT8] : bench_model_peak(b);
+        const char *kind = is_int8 ? ".int8" : "";
+        bench_say(b, (bench_figure){1e3 * f.first_s, "ms", to_first / f.first_s, peak},
+                  "answer.k%d.d%ld%s.first", PASSAGES, (long)b->o.dim, kind);
+        bench_say(b, (bench_figure){1e3 * f.all_s, "ms", to_last / f.all_s, peak},
+                  "answer.k%d.d%ld%s", PASSAGES, (long)b->o.dim, kind);
+    }
     generator_free(m);
     free(ids);
     free(fold);

@@ -23,6 +23,7 @@ typedef struct eval_input {
     const qa_set *questions;
     finder find;
     generator *g;      /* NULL: none, nothing is answered */
+    const backend *be; /* the precision it answers in; NULL: backend_cpu */
     search_mode mode;  /* how passages are found that the generator reads */
     int64_t top_k;     /* how many of them */
     bool full_answers; /* the generator learned full sentences: what BLEU and ROUGE compare with */
@@ -124,6 +125,9 @@ typedef struct answered_set {
  * ERR_STOPPED after Ctrl+C. */
 status eval_answer(const eval_input *in, bool oracle, answered_set *out);
 void answered_clear(answered_set *s);
+/* {"same", "em", "f1"}: what answering in another precision changed, beside f32's answers to the same
+ * questions: share of answers with the same text, differences of EM and F1 over answerable ones. */
+json_t *eval_against(const qa_set *q, const answered_set *s, const answered_set *f32);
 /* {"id": "text"}, as SQuAD's scorers read it. */
 status answered_write(const answered_set *s, const qa_set *q, file_writer *w);
 

@@ -126,6 +126,7 @@ static void add_answers(const json_t *part, buf *out) {
         add_scores("oracle passage", oracle, "questions", out);
         buf_puts(out, "\n");
     }
+    add_line("against f32", json_object_get(part, "against_f32"), out);
     add_line("no answer", json_object_get(part, "no_answer"), out);
     add_line("citation", json_object_get(part, "citation"), out);
     add_line("bleu", json_object_get(part, "bleu"), out);

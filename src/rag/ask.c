@@ -148,6 +148,8 @@ static void order_sources(rag_hits *h, const decoded *d) {
 static status answer(rag *r, const char *question, const rag_ask_options *o, arena *a,
                      rag_answer *out) {
     stream s = {.r = r, .o = o, .start = now_s()};
+    const backend *be;
+    TRY(backend_precise((precision)o->precision, &be));
     TRY(rag_need_generator(r));
     out->sources = arena_push(a, sizeof *out->sources);
     TRY(find(r, question, o->mode, o->top_k > 0 ? o->top_k : READER_PASSAGES, a, out->sources));
@@ -159,6 +161,7 @@ static status answer(rag *r, const char *question, const rag_ask_options *o, are
                         .temperature = (float)o->temperature,
                         .sample_top_k = o->sample_top_k,
                         .seed = o->seed,
+                        .be = be,
                         .on_token = on_token,
                         .arg = &s};
     const decoded *got = generator_decode(r->g, a, &r->traits, &q, 1, &d);

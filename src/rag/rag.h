@@ -100,13 +100,24 @@ typedef struct rag_hits {
 int rag_search(rag *r, const char *question, rag_mode mode, int64_t k, rag_hits **out);
 void rag_hits_free(rag_hits *h);
 
+/* What a model multiplies in. AUTO: what this processor does fastest, f32 or bf16. INT8: weights and
+ * activations rounded to 8 bits, a half of bf16's bytes; `raglan eval --precision int8` says what
+ * it costs in answers. */
+typedef enum rag_precision {
+    RAG_PRECISION_AUTO,
+    RAG_PRECISION_F32,
+    RAG_PRECISION_BF16,
+    RAG_PRECISION_INT8
+} rag_precision;
+
 typedef struct rag_ask_options {
     rag_mode mode;
-    int64_t top_k;      /* passages; 0: as many as the generator was trained to read best */
-    int beams;          /* 0, 1: greedy */
-    double temperature; /* 0: greedy */
-    int sample_top_k;   /* 0: all */
-    int64_t max_tokens; /* 0: the model's own limit */
+    rag_precision precision; /* RAG_ERR_BACKEND where this processor has none */
+    int64_t top_k;           /* passages; 0: as many as the generator was trained to read best */
+    int beams;               /* 0, 1: greedy */
+    double temperature;      /* 0: greedy */
+    int sample_top_k;        /* 0: all */
+    int64_t max_tokens;      /* 0: the model's own limit */
     uint64_t seed;
     void (*on_text)(void *arg, const char *text,
                     size_t n); /* the answer piece by piece: as tokens are chosen when

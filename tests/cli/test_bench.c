@@ -64,6 +64,8 @@ static void every_promised_row_is_there(void **state) {
         {"lexical.500.p99", "ms"},
         {"answer.k10.d16", "ms"},
         {"answer.k10.d16.first", "ms"},
+        {"answer.k10.d16.int8", "ms"},
+        {"answer.k10.d16.int8.first", "ms"},
     };
     /* the family is forced, so that rows are the same on every processor */
     setenv("RAGLAN_CPU", "ref", 1);
@@ -81,7 +83,7 @@ static void every_row_has_every_field(void **state) {
     (void)state;
     assert_int_equal(raglan("bench answer --json --size tiny --dim=16 --threads 1"), 0);
     read_rows();
-    assert_int_equal(n_rows, 6); /* four peaks, two of the part */
+    assert_int_equal(n_rows, 8); /* four peaks, four of the part */
     for (int i = 0; i < n_rows; i++) {
         assert_int_equal(json_object_size(rows[i]), 7);
         assert_true(json_num(rows[i], "value", -1) > 0);
