@@ -135,7 +135,7 @@ void decoding_admit(decoding *d, arena *a, const reader_question *q, int64_t n,
     }
     reader_batch b = reader_batch_new(d->a, d->tr, &d->m->c.limits, bare, n);
     int64_t row = find_rows(d, b.n_rows), width = d->m->c.dim;
-    grow_rows(d, row + b.n_rows);
+    grow_rows(d, row + b.n_rows + 1); /* a question without passages has an address, too */
     memcpy(d->source_id + row, b.source_id, (size_t)b.n_rows * sizeof *b.source_id);
     read_rows to = {.kv = ARENA_ARRAY(d->a, float *, d->m->c.n_decoder),
                     .copy_keys = d->rows.copy_keys + row * width,
