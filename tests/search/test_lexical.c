@@ -189,7 +189,7 @@ static void skipping_common_words_changes_no_bit(void **state) {
                              "w399 w398 w397 w396 w0 w0"};
     for (int i = 0; i < 6; i++) {
         const char *q = queries[i / 2];
-        hit_filter filter = {i % 2 ? keep_even : NULL, NULL};
+        hit_filter filter = {.fn = i % 2 ? keep_even : NULL};
         hit hits[10];
         int64_t n, left = 0;
         SUCCEEDS(lexical_score_ids(ix, q, strlen(q), &bm25_default, c.ids, c.n, scores));
