@@ -113,7 +113,8 @@ static void tuning_keeps_what_was_given_where_little_is_gained(void **state) {
     static uint8_t relevant[40][20];
     fusion_pool pools[40];
     two_sided_questions(pools, c, relevant);
-    for (int q = 4; q < 40; q += 2) pools[q] = pools[1]; /* dense questions become lexical ones */
+    for (int q = 4; q < 40; q += 2) /* dense questions become lexical ones */
+        memcpy(c[q], c[1], sizeof c[q]);
     fusion f = {.mode = FUSION_SUM, .lambda = .1, .share = .05, .reach = 5};
     fusion_tuning t;
     fusion_tune(pools, 40, &f, &t);
