@@ -293,6 +293,8 @@ static status tune_on(indexer *x, const corpus *c, const qa_set *dev) {
     }
     fusion_tuning t;
     if (!st && n > 0) {
+        x->m.fuse.lambda = fusion_default.lambda; /* not what other vectors were tuned to */
+        x->m.fuse.share = fusion_default.share;
         fusion_tune(pools, n, &x->m.fuse, &t);
         x->m.is_tuned = true;
         log_info("fusion tuned on %ld dev questions: dense weight %.2f, neighbour share %.2f, "

@@ -141,7 +141,8 @@ static bool gains(const tuning *t, int64_t n, int best) {
         sum += d;
         squares += d * d;
     }
-    double mean = sum / (double)n, variance = squares / (double)n - mean * mean;
+    if (n < 2) return false;
+    double mean = sum / (double)n, variance = (squares - sum * mean) / (double)(n - 1);
     return mean > 0 && mean * mean * (double)n > 4 * variance;
 }
 

@@ -5,8 +5,8 @@
  * steps from all over the run are tried out ahead of time: gradients are made and thrown away,
  * and the optimizer takes a step of length zero. Nothing that decides about the run has moved
  * when it begins, hence the same number of steps given as --num_iters ends in the same bytes.
- * While the run goes on, the clock is watched: in the first half of the time the total follows what
- * steps turn out to cost, in the second it only comes down, where the deadline wants it. */
+ * While the run goes on, the clock is watched: in the first three quarters of the time the total
+ * follows what steps turn out to cost, then it only comes down, where the deadline wants it. */
 #include "train/trainer_int.h"
 
 #include "util/stop.h"
@@ -20,7 +20,8 @@
 #define PROBE_ROUNDS  4
 #define PROBES_LEAST  3    /* the last, first and middle steps, unless .. */
 #define PROBE_MOST    .25  /* .. they take this share of the budget */
-#define ADJUST_SHARE  .05  /* of the budget between two adjustments of the total */
+#define ADJUST_SHARE  .05  /* of the budget between two adjustments of the total, .. */
+#define FOLLOW_SHARE  .75  /* .. as long as it may also grow */
 #define EVAL_SHARE    .15  /* of the budget at most, for evaluations */
 #define EVALS_LEAST   4    /* so many at least, where EVAL_SHARE allows */
 #define PROVISIONAL   1000 /* steps, where no number was given: only shares of it matter */
@@ -34,7 +35,8 @@ static status probe(run *r, int64_t step, double *seconds) {
     status st = r->t->step(r->t->self, step, r->total, &mine, &s);
     params_zero_grad(r->t->p);
     if (st) return st;
-    adamw still = {.lr = 0, .beta1 = 1, .beta2 = 1, .eps = 1};
+    /* Muon would let momenta fade; those of a new run are zero, as the gradients are */
+    adamw still = {.lr = 0, .beta1 = 1, .beta2 = 1, .eps = 1, .muon = r->opt.muon && r->step == 0};
     adamw_step(&still, r->t->p, r->be);
     *seconds = now_s() - r->step_begun_s;
     return stop_requested() ? ERR_STOPPED : OK;
@@ -104,7 +106,7 @@ static void choose(run *r) {
     double step = steps_s(r, 0) / (double)r->total;
     step = fmax(step * (1 + r->fit.save_s / r->o.save_every_s), 1e-6);
     double evaluations = fmax(1, aside > 0 ? floor(EVAL_SHARE * left / aside) : 1e9);
-    double most = fmax(1, (left - aside) / step);
+    double most = fmin(fmax(1, (left - aside) / step), (double)r->fit.most);
     int64_t least_interval = (int64_t)ceil(most / evaluations);
     int64_t interval = (int64_t)ceil(most / EVALS_LEAST);
     if (r->o.steps_per_eval > 0 && r->o.steps_per_eval < interval) interval = r->o.steps_per_eval;
@@ -236,7 +238,7 @@ void fit_watch(run *r) {
     int bin = (int)(FIT_BINS * (r->step - 1) / r->total);
     double weight = fmax(.02, 1 / (double)++f->watched), passed = now_s() - r->begun_s;
     if (f->step_s[bin] > 0) f->slower += weight * (r->last_step_s / f->step_s[bin] - f->slower);
-    if (passed > f->budget_s / 2) {
+    if (passed > FOLLOW_SHARE * f->budget_s) {
         shorten(r);
     } else if (passed - f->adjusted_s > ADJUST_SHARE * f->budget_s) {
         f->adjusted_s = passed;

@@ -206,7 +206,7 @@ static reader_question labelled_question(generator_task *k, int64_t i, float don
     return rq;
 }
 
-/* A cloze question at first more often than not, later now and then; else a labelled one. */
+/* A cloze question now and then in the first half of the run; else a labelled one. */
 static status make_question(generator_task *k, int64_t i, float done, rng *r,
                             reader_question *out) {
     float share = k->o.cloze_first + (k->o.cloze_last - k->o.cloze_first) * fminf(2 * done, 1);
@@ -332,7 +332,8 @@ static double fit_empty_bias(dev_sums *s) {
     double gain = 0, best = 0, bias = -(s->refusals[0].logit + 1);
     for (int64_t i = 0; i < n; i++) {
         gain += s->refusals[i].gain;
-        if (gain <= best) continue;
+        bool ties = i + 1 < n && s->refusals[i + 1].logit == s->refusals[i].logit;
+        if (gain <= best || ties) continue;
         best = gain;
         double next = i + 1 < n ? s->refusals[i + 1].logit : s->refusals[i].logit - 2;
         bias = -(s->refusals[i].logit + next) / 2;

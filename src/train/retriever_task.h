@@ -22,7 +22,8 @@ typedef struct retriever_task_options {
     int64_t hard_negatives; /* passages a labelled question */
     float label_share;      /* of a batch, once labels are used */
     float crop_share;       /* share of the steps that learn from crops alone */
-    float label_epochs;     /* each labelled question is met about so often, not more */
+    float label_epochs;     /* so often each labelled question is met, where that fills a 32nd
+                               of the batches */
     float bag_share;        /* share of the steps without the transformer */
     int64_t dev_questions, dev_passages; /* at most so many while training */
     uint64_t seed;                       /* of the order of questions */
