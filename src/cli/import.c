@@ -2,10 +2,12 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/opts.h"
 #include "rag/rag.h"
+#include "util/shell.h"
 
 int cmd_import(int argc, char **argv) {
     opts o = {.command = "import",
@@ -26,8 +28,11 @@ int cmd_import(int argc, char **argv) {
     char identifier[41];
     status st = (status)rag_open(o.home, &(rag_options){.write = true}, &r);
     if (!st) st = (status)rag_import_hf(r, o.args[1], identifier);
-    if (!st)
-        printf("retriever %s imported; next: raglan index --save_dir %s\n", identifier, o.home);
+    if (!st) {
+        char *word = shell_word(o.home);
+        printf("retriever %s imported; next: raglan index --save_dir %s\n", identifier, word);
+        free(word);
+    }
     rag_close(r);
     return cli_exit(st);
 }

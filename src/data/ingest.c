@@ -177,8 +177,12 @@ static status put_document_again(ingest_file *f, const store_document *d, bool *
     in->failed = store_find_document(in->s, d->id, scratch(in), &old, done);
     if (in->failed || !*done) return in->failed;
     store_keys_add(&in->documents, old.key);
-    if (old.text_bytes == d->text_bytes && memcmp(old.text, d->text, d->text_bytes) == 0)
-        return count_record(in, &in->out->documents, STORE_UNCHANGED);
+    if (old.text_bytes == d->text_bytes && memcmp(old.text, d->text, d->text_bytes) == 0) {
+        if (strcmp(old.path ? old.path : "", d->path ? d->path : "") == 0)
+            return count_record(in, &in->out->documents, STORE_UNCHANGED);
+        *done = false; /* its source is noted */
+        return OK;
+    }
     in->out->documents.skipped++;
     ingest_remark(f, "id %s stands twice, with different texts; the first one is kept", d->id);
     return OK;
@@ -263,8 +267,9 @@ static status meet_again(ingest_file *f, store_question *q, bool met, const stor
     bool more_answers = unite(answers, q->answers, "answers");
     bool more = unite(documents, q->documents, "documents") || more_answers;
     *done = true;
-    if (same_text && same_split && !more) return count_record(f->in, c, STORE_UNCHANGED);
-    if (same_text && same_split && met && !same_file) {
+    if (same_text && same_split && !more && same_file)
+        return count_record(f->in, c, STORE_UNCHANGED);
+    if (same_text && same_split && (met || !more) && !same_file) { /* the source is noted */
         *done = false;
         return OK;
     }

@@ -173,7 +173,9 @@ static void flag(const char *home, checkpoint *at, int64_t n) {
         if (!isnan(at[i].dev_score) && is_comparable(&at[i], newest) &&
             (!best || at[i].dev_score >= best->dev_score))
             best = &at[i];
-    if (!best) best = newest;
+    bool imported =
+        newest->finished && newest->step == 0; /* asked for by name, measured by nobody */
+    if (!best || imported) best = newest;
     best->is_best = true;
 }
 

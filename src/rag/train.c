@@ -206,6 +206,7 @@ static void begin_from_weights(retriever_task_options *o) {
     o->batch_size = o->block_batch = 32;
     o->crop_share = 0;
     o->label_share = 1;
+    o->label_epochs = INFINITY;
 }
 
 /* Crops of a passage stop teaching long before: beyond so many texts a passage the vectors of new
@@ -226,6 +227,7 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
     if (imported) begin_from_weights(&o);
     int64_t batch = pick(&run, "batch_size", q->batch_size, q->published ? 32 : o.batch_size);
     if (batch != o.batch_size) o.block_batch = batch < o.block_batch ? batch : o.block_batch;
+    if (imported) o.block_batch = batch;
     o.batch_size = batch;
     o.hard_negatives = pick(&run, "hard_negatives", q->hard_negatives, o.hard_negatives);
     run_defaults d = {.num_iters = q->published ? 100000 : 1500,

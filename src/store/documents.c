@@ -156,7 +156,8 @@ static status update_document(store *s, const store_document *d, const char *has
     return add_uri(s, d->uri, old->key);
 }
 
-/* The document loses this name; *shared: others remain, and one of them is its uri now. */
+/* The document loses this name; *shared: others remain, and one of them is its uri now. Which file
+ * holds it is not known before that file is read again (note_source). */
 static status leave_uri(store *s, const char *uri, int64_t key, bool *shared) {
     sqlite3_stmt *q;
     TRY(sql_get(s, "DELETE FROM uris WHERE document = ?1 AND uri = ?2", &q));
@@ -164,7 +165,8 @@ static status leave_uri(store *s, const char *uri, int64_t key, bool *shared) {
     bind_str(q, 2, uri);
     TRY(sql_do(s, q));
     TRY(sql_get(s,
-                "UPDATE documents SET uri = (SELECT min(uri) FROM uris WHERE document = ?1) "
+                "UPDATE documents SET uri = (SELECT min(uri) FROM uris WHERE document = ?1), "
+                "path = '', format = '' "
                 "WHERE key = ?1 AND key IN (SELECT document FROM uris)",
                 &q));
     sqlite3_bind_int64(q, 1, key);
@@ -212,8 +214,11 @@ static status put_document(store *s, const store_document *d, const char *hash,
     }
     *change = STORE_UNCHANGED;
     *key = found ? old.key : twin.key;
-    if (!found) return add_uri(s, d->uri, twin.key);
-    if (old.same_text && by_uri && !old.same_uri) return OK; /* one of its other names */
+    if (!found) {
+        TRY(add_uri(s, d->uri, twin.key));
+        return note_source(s, d, &twin);
+    }
+    if (old.same_text && by_uri && !old.same_uri) return note_source(s, d, &old); /* another name */
     if (old.same_text && old.same_title && old.same_uri && old.same_meta)
         return note_source(s, d, &old);
     *change = STORE_REPLACED;

@@ -94,6 +94,25 @@ static void a_record_that_moved_to_another_file_of_the_run_stays(void **state) {
     assert_string_equal(document("d").text, "1");
 }
 
+/* What two files hold is not taken along by the one that changes. */
+static void a_text_or_record_that_another_file_holds_too_stays(void **state) {
+    (void)state;
+    put_file("twins/a.txt", "the same words");
+    put_file("twins/b.txt", "the same words");
+    put_file("twins/a.jsonl", "{\"id\": \"both\", \"text\": \"3\"}\n");
+    put_file("twins/b.jsonl", "{\"id\": \"both\", \"text\": \"3\"}\n");
+    ingest_path_as_is(temp_path("twins"));
+    put_file("twins/a.txt", "other words");
+    put_file("twins/a.jsonl", "{\"id\": \"new\", \"text\": \"4\"}\n");
+    ingest_path_as_is(temp_path("twins/a.txt"));
+    took t = ingest_path_as_is(temp_path("twins/a.jsonl"));
+    assert_int_equal(t.documents.removed, 0);
+    assert_string_equal(document_at(temp_path("twins/a.txt")).text, "other words");
+    assert_string_equal(document_at(temp_path("twins/b.txt")).text, "the same words");
+    assert_string_equal(document("both").text, "3");
+    assert_string_equal(document("new").text, "4");
+}
+
 /* Paragraphs are named by their number: when the first one goes, all others move up by one. */
 static void paragraphs_that_move_up_are_all_kept(void **state) {
     (void)state;
@@ -377,6 +396,7 @@ int main(void) {
         test(a_text_of_several_parts_that_shrinks_loses_the_last_ones),
         test(what_a_changed_file_no_longer_holds_is_removed),
         test(a_record_that_moved_to_another_file_of_the_run_stays),
+        test(a_text_or_record_that_another_file_holds_too_stays),
         test(paragraphs_that_move_up_are_all_kept),
         test(a_duplicate_id_keeps_the_first_and_says_so),
         test(a_question_in_two_files_gets_the_documents_of_both),
