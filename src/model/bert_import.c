@@ -30,6 +30,11 @@ static status want(const json_t *j, const char *file, const char *key, const cha
     return OK;
 }
 
+/* Numbers that no model has become 0, which bert_check refuses. */
+static int small(int64_t n) {
+    return n > 0 && n < 10000 ? (int)n : 0;
+}
+
 static status read_sizes(const json_t *j, bert_config *c) {
     if (!json_object_get(j, "model_type"))
         FAIL(ERR_FORMAT, "config.json: has no model_type, wanted 'bert'");
@@ -41,8 +46,8 @@ static status read_sizes(const json_t *j, bert_config *c) {
                        .ffn = json_int(j, "intermediate_size", 0),
                        .positions = json_int(j, "max_position_embeddings", 0),
                        .types = json_int(j, "type_vocab_size", 2),
-                       .n_blocks = (int)json_int(j, "num_hidden_layers", 0),
-                       .n_heads = (int)json_int(j, "num_attention_heads", 0),
+                       .n_blocks = small(json_int(j, "num_hidden_layers", 0)),
+                       .n_heads = small(json_int(j, "num_attention_heads", 0)),
                        .eps = (float)json_num(j, "layer_norm_eps", 1e-12)};
     c->max_tokens = c->positions;
     return OK;

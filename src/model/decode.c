@@ -138,7 +138,7 @@ void decoding_admit(decoding *d, arena *a, const reader_question *q, int64_t n,
     grow_rows(d, row + b.n_rows + 1); /* a question without passages has an address, too */
     memcpy(d->source_id + row, b.source_id, (size_t)b.n_rows * sizeof *b.source_id);
     read_rows to = {.kv = ARENA_ARRAY(d->a, float *, d->m->c.n_decoder),
-                    .copy_keys = d->rows.copy_keys + row * width,
+                    .copy_keys = d->m->c.copy ? d->rows.copy_keys + row * width : NULL,
                     .place = d->rows.place + 2 * row};
     for (int i = 0; i < d->m->c.n_decoder; i++) to.kv[i] = d->rows.kv[i] + row * 2 * width;
     generator_read(d->m, d->be, d->a, &b, &to);
@@ -291,7 +291,7 @@ decoded *generator_decode(generator *m, arena *a, const token_traits *tr, const 
     decoding *d = kept_decoding(m, tr, o, n);
     for (int64_t next = 0, running = 0; next < n || running > 0;) {
         int64_t room = decoding_room(d), more = room < n - next ? room : n - next;
-        decoding_admit(d, a, q + next, more, o, at + next);
+        if (more > 0) decoding_admit(d, a, q + next, more, o, at + next);
         next += more;
         running = decoding_step(d);
     }

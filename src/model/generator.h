@@ -81,7 +81,8 @@ typedef struct decode_options {
 typedef struct decoded {
     int32_t *ids; /* [n] without EOS */
     int64_t n;
-    double log_prob;       /* of the whole answer, EOS included, empty_bias too */
+    double log_prob; /* of the whole answer, EOS included, biases too; may_place: span_log_prob,
+                              or empty_log_prob where there is none */
     double empty_log_prob; /* of EOS first, without any bias */
     double *passage_share; /* [n_passages] who to credit: softmax of the start scores, summed over
                               each passage's rows; sums to 1 where there are rows */

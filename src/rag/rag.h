@@ -93,7 +93,7 @@ typedef struct rag_hits {
     rag_mode mode; /* the one that was used */
     int64_t n;
     rag_hit *at; /* [n] best first */
-    double embed_ms, search_ms;
+    double search_ms;
     void *owner;
 } rag_hits;
 /* RAG_AUTO: hybrid where there are vectors, else BM25. */
@@ -116,7 +116,7 @@ typedef struct rag_ask_options {
     int64_t top_k;           /* passages; 0: as many as the generator was trained to read best */
     int beams;               /* 0, 1: greedy */
     double temperature;      /* 0: greedy */
-    int sample_top_k;        /* 0: all */
+    int sample_top_k;        /* 0: the 1,024 most probable */
     int64_t max_tokens;      /* 0: the model's own limit */
     uint64_t seed;
     void (*on_text)(void *arg, const char *text,
@@ -126,7 +126,8 @@ typedef struct rag_ask_options {
 } rag_ask_options;
 typedef struct rag_answer {
     const char *text;  /* "": not in these documents */
-    double confidence; /* probability of the whole answer, [0, 1] */
+    double confidence; /* [0, 1]: probability of the answer as written; of a short one, of its start
+                          and end among all rows */
     bool is_cut;       /* the length limit ended it */
     rag_hits *sources; /* what was read, in the order of their part in the answer; score is the
                           search's */

@@ -159,8 +159,8 @@ void code_queries_clear(code_queries *c) {
 
 typedef int32_t whole_lanes __attribute__((vector_size(LANES * sizeof(int32_t))));
 
-/* 4 |x| |q| overflows before any f32 sum of x.q can. f32 with 2^-20 of all that is added on the safe side, which covers some eight roundings of
- * 2^-24 each. dot >= (floor - error) / (s t) becomes a whole number by rounding down once more
+/* 4 |x| |q| is formed first: it overflows before any f32 sum of x.q can. All is f32, with 2^-20 of
+ * what is added kept on the safe side, which covers some eight roundings of 2^-24 each. dot >= (floor - error) / (s t) becomes a whole number by rounding down once more
  * than needed; what is no number becomes "any dot will do". */
 FOR_EACH_CPU void codes_limits(const code_queries *c, const code_bound *b, const float *floor,
                                int32_t *limit) {

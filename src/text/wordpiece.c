@@ -21,7 +21,7 @@ int32_t wordpiece_find(const wordpiece *w, const char *bytes, size_t n) {
     int64_t i = (int64_t)(hash64(bytes, n) & (uint64_t)(w->n_slots - 1));
     for (; w->slot[i] >= 0; i = (i + 1) & (w->n_slots - 1)) {
         const char *piece = w->piece[w->slot[i]];
-        if (strncmp(piece, bytes, n) == 0 && piece[n] == 0) return w->slot[i];
+        if (strlen(piece) == n && memcmp(piece, bytes, n) == 0) return w->slot[i];
     }
     return -1;
 }

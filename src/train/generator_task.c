@@ -345,13 +345,15 @@ static double mean(double sum, int64_t n) {
     return n ? sum / (double)n : 0;
 }
 
-/* The final figures are those of all dev questions, and the bias on "not in these documents" is
- * fitted to them; the score, which is compared with earlier ones, is always that of the same few. */
+/* The final figures are those of all dev questions. The score, which is compared with earlier ones,
+ * and the bias on "not in these documents", which must not depend on who ran out of time, are
+ * always those of the same few. */
 static status task_evaluate(void *self, bool final, dev_result *out) {
     generator_task *k = self;
     int64_t few = k->n_dev < k->o.dev_questions ? k->n_dev : k->o.dev_questions,
             n = final ? k->n_dev : few;
     arena *a = arena_new(0);
+    double bias = 0;
     dev_sums s = {.refusals = xmalloc((size_t)(n + 1) * sizeof *s.refusals)};
     for (int64_t first = 0, m; first < n; first += m) {
         dev_answer answers[DECODE_BATCH];
@@ -360,7 +362,10 @@ static status task_evaluate(void *self, bool final, dev_result *out) {
         answer_dev(k, a, first, m, answers);
         for (int64_t i = 0; i < m; i++)
             judge(&s, &k->dev->at[k->dev_order[first + i]], &answers[i]);
-        if (first + m == few) out->score = mean(s.em + s.f1, 2 * s.n_answerable);
+        if (first + m == few) {
+            out->score = mean(s.em + s.f1, 2 * s.n_answerable);
+            bias = fit_empty_bias(&s);
+        }
         arena_reset(a, 0);
     }
     arena_free(a);
@@ -368,8 +373,7 @@ static status task_evaluate(void *self, bool final, dev_result *out) {
                              100 * mean(s.f1, s.n_answerable));
     if (s.n_empty)
         json_object_set_new(out->figures, "no_answer", json_real(100 * mean(s.empty, s.n_empty)));
-    if (k->m->c.spans)
-        json_object_set_new(out->figures, "empty_bias", json_real(fit_empty_bias(&s)));
+    if (k->m->c.spans) json_object_set_new(out->figures, "empty_bias", json_real(bias));
     free(s.refusals);
     return OK;
 }

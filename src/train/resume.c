@@ -57,7 +57,8 @@ static status check_hashes(const checkpoint *c, const json_t *ours) {
              "%s checkpoint %.12s was trained with tokenizer %.12s, this home's is %.12s: start "
              "afresh with --new_model",
              c->type, c->identifier, other, mine);
-    if (strcmp(json_str(ours, "data", ""), json_str(theirs, "data", "")))
+    const char *data = json_str(theirs, "data", ""); /* "": imported */
+    if (*data && strcmp(json_str(ours, "data", ""), data))
         log_info("the collection has changed since checkpoint %.12s was saved", c->identifier);
     return OK;
 }

@@ -14,6 +14,7 @@
  * key spans overlap, one task a head takes all spans in order, so that sums are the same at
  * any number of threads. */
 #include "tensor/cpu/cpu_int.h"
+#include "tensor/cpu/pieces.h"
 #include "util/par.h"
 
 #include <math.h>
@@ -50,9 +51,6 @@ static int64_t keys_seen(const attention *at, const place *p, int64_t j) {
     return seen > 0 ? seen : 0;
 }
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 /* Scratch for panels and blocks of one task, cut from one piece of memory. */
 typedef struct cutter {

@@ -19,6 +19,7 @@
  * How c is cut changes no result: each element is summed over k in the same order by one
  * thread. So the cut may look at the thread count. */
 #include "tensor/cpu/cpu_int.h"
+#include "tensor/cpu/pieces.h"
 #include "util/par.h"
 
 enum {
@@ -34,19 +35,6 @@ enum {
     FEW = 8,             /* rows: fewer take as long, the time that b takes to be read */
     BLOCK_MAX = 32 * 32, /* mr * nr of any family */
 };
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-static int64_t cuts(int64_t n, int64_t piece) {
-    return (n + piece - 1) / piece;
-}
-static int64_t round_up(int64_t n, int64_t unit) {
-    return cuts(n, unit) * unit;
-}
 
 int64_t gemm_k_padded(const gemm_kind *g, int64_t k) {
     return round_up(k, 64 / g->elem);

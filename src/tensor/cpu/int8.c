@@ -22,6 +22,7 @@
  * AVX2 multiplies |x| by w with x's sign: 2 * 127 * 127 fits the 16 bits of VPMADDUBSW. A task
  * rounds its rows once; a block of them stays in L1 while panels of b stream from L2. */
 #include "tensor/cpu/cpu_int.h"
+#include "tensor/cpu/pieces.h"
 #include "util/par.h"
 
 #include <immintrin.h>
@@ -58,19 +59,6 @@ typedef struct int8_kind {
     void (*scale)(int64_t rows, int64_t cols, const int32_t *sums, const float *sx, const float *sw,
                   const int32_t *column, const float *bias, float *c, int64_t ldc);
 } int8_kind;
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-static int64_t most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-static int64_t cuts(int64_t n, int64_t piece) {
-    return (n + piece - 1) / piece;
-}
-static int64_t round_up(int64_t n, int64_t unit) {
-    return cuts(n, unit) * unit;
-}
 
 /* ---- what all sets of instructions share ---- */
 

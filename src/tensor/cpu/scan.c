@@ -54,8 +54,6 @@ static int64_t find_ref(const scan_job *s) {
     (uint64_t)(uint8_t) ~_mm256_movemask_ps(                                                       \
         _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(least), v)))
 
-#define FIND    find_avx2
-#define TARGET  AVX2
 #define LANES   8
 #define Q       2
 #define vi      __m256i
@@ -64,29 +62,31 @@ static int64_t find_ref(const scan_job *s) {
 #define v_each  _mm256_set1_epi32
 #define v_put   PUT_256
 #define v_reach REACH_256
+
+#define FIND   find_avx2
+#define TARGET AVX2
 #define v_add_dots(sum, rows, q)                                                                   \
     _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(rows, q), _mm256_set1_epi16(1)))
 #include "tensor/cpu/scan_block.h"
 
 #define FIND       find_avx_vnni
 #define TARGET     __attribute__((target("avx2,avxvnni")))
-#define LANES      8
-#define Q          2
-#define vi         __m256i
-#define v_get      GET_256
-#define v_zero     _mm256_setzero_si256
-#define v_each     _mm256_set1_epi32
-#define v_put      PUT_256
-#define v_reach    REACH_256
 #define v_add_dots _mm256_dpbusd_avx_epi32
 #include "tensor/cpu/scan_block.h"
+
+#undef LANES
+#undef Q
+#undef vi
+#undef v_get
+#undef v_zero
+#undef v_each
+#undef v_put
+#undef v_reach
 
 /* ---- vectors of 64 bytes ---- */
 
 #define REACH_512(v, least) (uint64_t) _mm512_cmpge_epi32_mask(v, _mm512_set1_epi32(least))
 
-#define FIND    find_avx512
-#define TARGET  __attribute__((target("avx512f,avx512bw")))
 #define LANES   16
 #define Q       4
 #define vi      __m512i
@@ -95,20 +95,15 @@ static int64_t find_ref(const scan_job *s) {
 #define v_each  _mm512_set1_epi32
 #define v_put   _mm512_store_si512
 #define v_reach REACH_512
+
+#define FIND   find_avx512
+#define TARGET __attribute__((target("avx512f,avx512bw")))
 #define v_add_dots(sum, rows, q)                                                                   \
     _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(rows, q), _mm512_set1_epi16(1)))
 #include "tensor/cpu/scan_block.h"
 
 #define FIND       find_vnni
 #define TARGET     __attribute__((target("avx512f,avx512bw,avx512vnni")))
-#define LANES      16
-#define Q          4
-#define vi         __m512i
-#define v_get      _mm512_loadu_si512
-#define v_zero     _mm512_setzero_si512
-#define v_each     _mm512_set1_epi32
-#define v_put      _mm512_store_si512
-#define v_reach    REACH_512
 #define v_add_dots _mm512_dpbusd_epi32
 #include "tensor/cpu/scan_block.h"
 

@@ -6,6 +6,8 @@
  *   v_get, v_zero, v_each (a dword in each lane), v_add_dots (sum += bytes by bytes, four to a
  *   lane), v_reach (bits of the lanes that are at least a number), v_put
  *
+ * FIND, TARGET and v_add_dots are undefined at the end.
+ *
  * A lane is a row: each dword of a query is broadcast and multiplied with 4 bytes of every
  * row at once, so that sums need no adding across lanes and are compared where they lie. The
  * sums of Q queries and 4 vectors of rows stay in registers over the whole width. */
@@ -54,12 +56,4 @@ TARGET static int64_t FIND(const scan_job *s) {
 
 #undef FIND
 #undef TARGET
-#undef LANES
-#undef Q
-#undef vi
-#undef v_get
-#undef v_zero
-#undef v_each
 #undef v_add_dots
-#undef v_reach
-#undef v_put
