@@ -1,5 +1,5 @@
 /* Records into the store: what is malformed is left out and said, what was met before is not
- * stored twice, and a transaction is closed every 2,000 records or two seconds. */
+ * stored twice, and transactions hold whole files, or parts of a long one. */
 #include "data/ingest.h"
 
 #include <stdarg.h>

@@ -26,9 +26,11 @@ typedef struct ingest_options {
 const char *ingest_format_names(void);
 
 /* Reads files and folders ("-": stdin) in order. What cannot be read is skipped with a reason,
- * the rest goes on; commits when a file ends, or every 2,000 records or two seconds of it: after a
- * kill the same call again finds those unchanged and goes on. ERR_ARG: unknown format; a path that
- * does not exist (the others were read); ERR_STOPPED: what was read is kept; the store's own errors.
+ * the rest goes on. Commits between two files, once 2,000 records or two seconds have come together
+ * since the last time; within a file only where it alone comes to as much; and at the end. After a
+ * kill the same call again finds the committed unchanged and goes on. ERR_ARG: unknown format; a
+ * path that does not exist (the others were read); ERR_STOPPED: what was read is kept; the store's
+ * own errors.
  *
  * What a file gave in an earlier run and holds no longer is removed, if all of the file could be
  * read. Standard input is another one each time and removes nothing.

@@ -10,8 +10,8 @@ struct ingest {
     const ingest_format *format; /* NULL: auto */
     ingest_report *out;
     int64_t skips_cap, n_records;
-    int64_t in_transaction, in_file; /* records since the last commit; of this file alone */
-    double committed_s, file_s;      /* when that, or the file, began */
+    int64_t in_transaction, in_file; /* records since the last commit; this file's of them */
+    double committed_s, file_s;      /* when that was; when this file began, if later */
     int64_t skips_of_file;           /* in a row */
     uint64_t skipped_file;           /* hash of its path */
     bool open;                       /* a transaction is */

@@ -24,8 +24,9 @@ typedef enum activation {
     ACT_TANH
 } activation;
 
-/* Packed copies of a leaf weight in the order a family's product reads them (and of its
- * transpose), made at first use and again when `version` has moved. Opaque; freed by pack_free. */
+/* Packed copies of a right side that stays as it is (a leaf weight; while a question is answered,
+ * its copy keys) in the order a family's product reads them (and of its transpose), made
+ * at first use and again when `version` has moved. Opaque; freed by pack_free. */
 typedef struct pack_cache pack_cache;
 pack_cache *pack_new(void);
 void pack_free(pack_cache *p);
@@ -33,8 +34,8 @@ void pack_forget(pack_cache *p); /* pack again at next use; the memory stays */
 
 /* c [m, n] = act(op(a) op(b) + bias), or += with `accumulate` (then no bias, no activation).
  * op(a) is [m, k]: stored [m, k] with row stride lda, or [k, m] when a_t. Likewise op(b) [k, n].
- * bias [n] or NULL. c may not overlap a or b. When b is a leaf weight, packs and version let a
- * family keep its packed copy. Each c element sums over k in one fixed order. */
+ * bias [n] or NULL. c may not overlap a or b. Where b stays from call to call, packs and
+ * version let a family keep its packed copy. Each c element sums over k in one fixed order. */
 typedef struct matmul {
     int64_t m, n, k;
     const float *a;
@@ -137,13 +138,13 @@ typedef enum precision {
     PRECISION_AUTO, /* backend_cpu: bf16 where that is the fast way, else f32 */
     PRECISION_F32,
     PRECISION_BF16,
-    PRECISION_INT8, /* leaf weights by output channel, activations by row (cpu/int8.c); the other
-                       products as AUTO */
+    PRECISION_INT8, /* right sides that stay, by output channel, activations by row (cpu/int8.c);
+                       the other products as AUTO */
 } precision;
 /* ERR_BACKEND where the chosen family has no bf16. */
 status backend_precise(precision p, const backend **out);
 const char *precision_name(precision p); /* "auto", "f32", "bf16", "int8" */
-const backend *backend_int8(const backend *base); /* base with 8-bit products of leaf weights */
+const backend *backend_int8(const backend *base); /* base, with packs: 8-bit products */
 
 #ifdef __cplusplus
 }

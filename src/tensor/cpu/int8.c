@@ -10,7 +10,8 @@
  * up to their formulas of the activation.
  *
  * A precision is a backend: backend_int8 is another one's table with this product in place of its
- * own wherever the right side is a leaf weight. Everything else stays what it was.
+ * own wherever the right side stays and has packs: weights, the copy keys of a question. Everything
+ * else stays what it was.
  *
  *   a  rows of bytes [m, kp], kp = k rounded up to 64: a tile register takes 16 rows of 64 bytes,
  *      VNNI broadcasts four bytes of one row
