@@ -175,8 +175,8 @@ static status hashes_json(const evaluation *e, json_t **out) {
 
 static json_t *fusion_json(const manifest *m) {
     return json_pack("{s:s, s:f, s:f, s:i, s:b}", "mode",
-                     m->fuse.mode == FUSION_SUM ? "sum" : "rrf", "lambda", m->fuse.lambda, "share",
-                     m->fuse.share, "reach", m->fuse.reach, "tuned_on_dev", m->is_tuned);
+                     m->fuse.mode == FUSION_SUM ? "weighted_sum" : "rrf", "lambda", m->fuse.lambda,
+                     "share", m->fuse.share, "reach", m->fuse.reach, "tuned_on_dev", m->is_tuned);
 }
 
 static const char *mode_word(search_mode mode) {

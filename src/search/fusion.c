@@ -1,23 +1,21 @@
 /* Fusion of lexical and dense scores, document context, and the choice of their weights. */
 #include "search/fusion.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/mem.h"
 #include "util/par.h"
 
-const fusion fusion_default = {.mode = FUSION_SUM, .lambda = 1.0, .share = .05, .reach = 5};
+const fusion fusion_default = {.mode = FUSION_SUM, .lambda = 6, .share = .15, .reach = 5};
 
 enum { RRF_K = 60 }; /* Cormack et al. 2009 */
 
 static void score_sum(const fusion *f, const fusion_pool *p, double *s) {
-    double best = 0;
-    for (int64_t i = 0; i < p->n; i++)
-        if (p->c[i].bm25 > best) best = p->c[i].bm25;
     for (int64_t i = 0; i < p->n; i++) {
         const candidate *c = &p->c[i];
-        s[i] = (best > 0 ? c->bm25 / best : 0) + (c->has_dense ? f->lambda * c->dense : 0);
+        s[i] = c->bm25 + (c->has_dense ? f->lambda * c->dense : 0);
     }
 }
 
@@ -49,10 +47,11 @@ void fusion_score(const fusion *f, const fusion_pool *p) {
     else
         score_sum(f, p, s);
     for (int64_t i = 0; i < p->n; i++) {
-        double around = 0;
+        double beside = 0; /* the best neighbour's */
         if (p->begin && f->share != 0)
-            for (int32_t j = p->begin[i]; j < p->begin[i + 1]; j++) around += s[p->neighbour[j]];
-        p->c[i].score = (float)(s[i] + f->share * around);
+            for (int32_t j = p->begin[i]; j < p->begin[i + 1]; j++)
+                beside = fmax(beside, s[p->neighbour[j]]);
+        p->c[i].score = (float)(s[i] + f->share * beside);
     }
     free(s);
 }
@@ -66,8 +65,8 @@ int64_t fusion_top(const fusion_pool *p, int64_t k, hit *hits) {
 
 /* ---- tuning ---- */
 
-static const double LAMBDAS[] = {0, .1, .2, .3, .5, .7, 1, 1.5, 2, 3, 5};
-static const double SHARES[] = {0, .02, .05, .1, .15, .2};
+static const double LAMBDAS[] = {0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 30};
+static const double SHARES[] = {0, .05, .1, .15, .2, .3};
 enum {
     N_LAMBDAS = sizeof LAMBDAS / sizeof *LAMBDAS,
     N_SHARES = sizeof SHARES / sizeof *SHARES,

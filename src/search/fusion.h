@@ -2,20 +2,24 @@
 #define RAGLAN_SEARCH_FUSION_H
 /* Fusion: one ranking out of BM25 and dense scores of the same candidates. Pure functions.
  *
- * Sum (default; Bruch, Gai & Ingber 2023 find the convex combination above rank fusion, with
- * one robust parameter):    s = bm25 / best_bm25(q) + lambda * dense
- * Reciprocal ranks (Cormack, Clarke & Buettcher 2009):  s = 1/(60 + rank_bm25) + 1/(60 +
- * rank_dense)
+ * Sum (default; Bruch, Gai & Ingber 2023 find a weighted sum above rank fusion, with one robust
+ * parameter):               s = bm25 + lambda * dense
+ * Both are log odds, but for a factor: BM25 by its derivation, a dense score by its training. So
+ * they add up as they are; divided by the question's best, a long question's BM25 would count less.
  *
- * Then document context: each passage gains `share` of the scores of up to `reach`
- * neighbours on each side in its document. */
+ * Reciprocal ranks (Cormack, Clarke & Buettcher 2009):
+ *                           s = 1 / (60 + rank_bm25) + 1 / (60 + rank_dense)
+ *
+ * Then document context: each passage gains `share` of the score of its best neighbour, of up to
+ * `reach` on each side in its document. The best one rather than all: a sum would favour passages
+ * that have many neighbours. */
 #include "search/hits.h"
 
 typedef enum fusion_mode { FUSION_SUM, FUSION_RRF } fusion_mode;
 typedef struct fusion {
     fusion_mode mode;
-    double lambda; /* weight of the dense score; default 1.0 */
-    double share;  /* of the neighbours' scores; default .05 */
+    double lambda; /* weight of the dense score; default 6 */
+    double share;  /* of the best neighbour's score; default .15 */
     int reach;     /* neighbours a side; default 5 */
 } fusion;
 extern const fusion fusion_default;

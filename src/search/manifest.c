@@ -15,6 +15,10 @@
 #include "util/hash.h"
 #include "util/json.h"
 
+/* Names of fusion modes. */
+#define SUM   "weighted_sum"
+#define RANKS "rrf"
+
 void manifest_init(manifest *m) {
     *m = (manifest){.fuse = fusion_default};
 }
@@ -51,7 +55,7 @@ static json_t *to_json(const manifest *m) {
                      m->language, "lexical", segments_to_json(m->lexical, m->n_lexical), "vectors",
                      segments_to_json(m->vectors, m->n_vectors), "model", m->key.model, "tokenizer",
                      m->key.tokenizer, "dim", (json_int_t)m->key.dim, "fusion", "mode",
-                     m->fuse.mode == FUSION_RRF ? "rrf" : "sum", "lambda", m->fuse.lambda, "share",
+                     m->fuse.mode == FUSION_RRF ? RANKS : SUM, "lambda", m->fuse.lambda, "share",
                      m->fuse.share, "reach", m->fuse.reach, "tuned", (int)m->is_tuned, "deleted",
                      deleted);
 }
@@ -122,11 +126,14 @@ static status from_json(json_t *j, const char *path, manifest *m) {
     snprintf(m->key.tokenizer, sizeof m->key.tokenizer, "%s", json_str(j, "tokenizer", ""));
     m->key.dim = json_int(j, "dim", 0);
     const json_t *f = json_object_get(j, "fusion");
-    m->fuse.mode = strcmp(json_str(f, "mode", "sum"), "rrf") == 0 ? FUSION_RRF : FUSION_SUM;
-    m->fuse.lambda = json_num(f, "lambda", fusion_default.lambda);
-    m->fuse.share = json_num(f, "share", fusion_default.share);
-    m->fuse.reach = (int)json_int(f, "reach", fusion_default.reach);
-    m->is_tuned = json_flag(f, "tuned", false);
+    const char *mode = json_str(f, "mode", "");
+    if (!strcmp(mode, SUM) || !strcmp(mode, RANKS)) { /* else weights of another formula */
+        m->fuse.mode = strcmp(mode, RANKS) ? FUSION_SUM : FUSION_RRF;
+        m->fuse.lambda = json_num(f, "lambda", fusion_default.lambda);
+        m->fuse.share = json_num(f, "share", fusion_default.share);
+        m->fuse.reach = (int)json_int(f, "reach", fusion_default.reach);
+        m->is_tuned = json_flag(f, "tuned", false);
+    }
     TRY(segments_from_json(j, "lexical", path, &m->lexical, &m->n_lexical));
     TRY(segments_from_json(j, "vectors", path, &m->vectors, &m->n_vectors));
     return deleted_from_json(j, path, m);

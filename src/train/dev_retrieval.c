@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "search/fusion.h"
 #include "util/rng.h"
 
 struct dev_retrieval {
@@ -15,7 +16,7 @@ struct dev_retrieval {
     int64_t *passage;  /* [n_passages] corpus index, ascending */
     float *vectors;    /* [n_passages, E] of the last run; NULL before */
     float *questions;  /* [n_questions, E] likewise */
-    float *bm25; /* [n_questions, n_passages] divided by the question's best; 0: no common word */
+    float *bm25;       /* [n_questions, n_passages] 0: no common word */
 };
 
 /* ---- the pool ---- */
@@ -62,11 +63,8 @@ static status score_bm25(dev_retrieval *d, const lexical *lex) {
     status st = OK;
     for (int64_t q = 0; q < d->n_questions && !st; q++) {
         const char *text = d->dev->at[d->question[q]].question;
-        float *s = d->bm25 + q * d->n_passages, best = 0;
-        st = lexical_score_ids(lex, text, strlen(text), &bm25_default, ids, d->n_passages, s);
-        for (int64_t p = 0; p < d->n_passages; p++)
-            if (s[p] > best) best = s[p];
-        for (int64_t p = 0; best > 0 && p < d->n_passages; p++) s[p] /= best;
+        st = lexical_score_ids(lex, text, strlen(text), &bm25_default, ids, d->n_passages,
+                               d->bm25 + q * d->n_passages);
     }
     free(ids);
     return st;
@@ -155,8 +153,8 @@ status dev_retrieval_run(dev_retrieval *d, retriever *m, double *score, json_t *
                                         .b_t = true,
                                         .c = dense,
                                         .ldc = n_p});
-        const float *words = d->bm25 + q * n_p;
-        for (int64_t p = 0; p < n_p; p++) sum[p] = words[p] + dense[p];
+        const float *words = d->bm25 + q * n_p, lambda = (float)fusion_default.lambda;
+        for (int64_t p = 0; p < n_p; p++) sum[p] = words[p] + lambda * dense[p];
         count(&f_dense, first_relevant(d, q, dense));
         count(&f_bm25, first_relevant(d, q, words));
         count(&f_sum, first_relevant(d, q, sum));

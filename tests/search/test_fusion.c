@@ -4,23 +4,23 @@
 #include "help.h"
 #include "util/par.h"
 
-/* bm25 over the best of 4: 1, .5, 0; dense .2, .8, .5 (the last without a vector: 0) */
+/* The last has no vector: its dense score counts 0. */
 static candidate THREE[] = {
     {.id = 1, .bm25 = 4, .dense = .2f, .has_dense = true},
     {.id = 5, .bm25 = 2, .dense = .8f, .has_dense = true},
     {.id = 9, .bm25 = 0, .dense = .5f, .has_dense = false},
 };
 
-static void the_sum_weighs_normalised_bm25_and_dense(void **state) {
+static void the_sum_weighs_bm25_and_dense(void **state) {
     (void)state;
     fusion_pool p = {.c = THREE, .n = 3};
     fusion_score(&(fusion){.mode = FUSION_SUM, .lambda = 1}, &p);
-    assert_float_equal(THREE[0].score, 1.2, 1e-6);
-    assert_float_equal(THREE[1].score, 1.3, 1e-6);
+    assert_float_equal(THREE[0].score, 4.2, 1e-6);
+    assert_float_equal(THREE[1].score, 2.8, 1e-6);
     assert_float_equal(THREE[2].score, 0, 1e-6);
-    fusion_score(&(fusion){.mode = FUSION_SUM, .lambda = .5}, &p);
-    assert_float_equal(THREE[0].score, 1.1, 1e-6);
-    assert_float_equal(THREE[1].score, .9, 1e-6);
+    fusion_score(&(fusion){.mode = FUSION_SUM, .lambda = 5}, &p);
+    assert_float_equal(THREE[0].score, 5, 1e-6);
+    assert_float_equal(THREE[1].score, 6, 1e-6);
 }
 
 static void without_a_lexical_hit_the_dense_score_decides(void **state) {
@@ -42,15 +42,15 @@ static void rank_fusion_adds_reciprocal_ranks_where_there_is_a_rank(void **state
     assert_float_equal(THREE[2].score, 0, 1e-7);
 }
 
-static void neighbours_lend_a_share_of_their_own_scores(void **state) {
+static void the_best_neighbour_lends_a_share_of_its_own_score(void **state) {
     (void)state;
     /* 1 - 5 are neighbours, 5 - 9 too; shares are of scores before smoothing. */
     const int32_t begin[] = {0, 1, 3, 4}, neighbour[] = {1, 0, 2, 1};
     fusion_pool p = {.c = THREE, .n = 3, .begin = begin, .neighbour = neighbour};
     fusion_score(&(fusion){.lambda = 1, .share = .1}, &p);
-    assert_float_equal(THREE[0].score, 1.2 + .13, 1e-6);
-    assert_float_equal(THREE[1].score, 1.3 + .12 + 0, 1e-6);
-    assert_float_equal(THREE[2].score, 0 + .13, 1e-6);
+    assert_float_equal(THREE[0].score, 4.2 + .28, 1e-6);
+    assert_float_equal(THREE[1].score, 2.8 + .42, 1e-6);
+    assert_float_equal(THREE[2].score, 0 + .28, 1e-6);
 }
 
 static void the_top_is_sorted_with_ties_to_the_smaller_id(void **state) {
@@ -95,9 +95,9 @@ static void tuning_finds_the_weight_that_serves_both_sides(void **state) {
     fusion_tuning t;
     two_sided_questions(pools, c, relevant);
     fusion_tune(pools, 40, &f, &t);
-    /* dense questions: .8 + .7 l > 1 + .5 l, so l > 1; lexical ones: 1 + .4 l > .5 + .5 l, so l < 5
+    /* dense questions: 8 + .7 l > 10 + .5 l, so l > 10; lexical ones: 10 + .4 l > 5 + .5 l, so l < 50
      */
-    assert_float_equal(f.lambda, 1.5, 1e-9);
+    assert_float_equal(f.lambda, 11, 1e-9);
     assert_float_equal(f.share, 0, 1e-9); /* no neighbours: the first of equals */
     assert_int_equal(f.reach, 5);
     assert_float_equal(t.mrr, 1, 1e-9);
@@ -164,10 +164,10 @@ static void a_question_without_a_relevant_candidate_counts_nothing(void **state)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_sum_weighs_normalised_bm25_and_dense),
+        cmocka_unit_test(the_sum_weighs_bm25_and_dense),
         cmocka_unit_test(without_a_lexical_hit_the_dense_score_decides),
         cmocka_unit_test(rank_fusion_adds_reciprocal_ranks_where_there_is_a_rank),
-        cmocka_unit_test(neighbours_lend_a_share_of_their_own_scores),
+        cmocka_unit_test(the_best_neighbour_lends_a_share_of_its_own_score),
         cmocka_unit_test(the_top_is_sorted_with_ties_to_the_smaller_id),
         cmocka_unit_test(tuning_finds_the_weight_that_serves_both_sides),
         cmocka_unit_test(tuning_keeps_what_was_given_where_little_is_gained),

@@ -1,7 +1,11 @@
 /* The manifest: reading back, atomic change, deletion, compaction, checking, sweeping. */
 #include "search/manifest.h"
 
+#include <inttypes.h>
+
 #include "help.h"
+#include "util/hash.h"
+#include "util/json.h"
 
 static const vectors_key KEY = {.model = "model-a", .tokenizer = "tokenizer-a", .dim = 3};
 
@@ -82,6 +86,33 @@ static void what_is_written_is_read_back(void **state) {
                 back.fuse.reach == 3 && back.is_tuned);
     manifest_clear(&m);
     manifest_clear(&back);
+    free(folder);
+}
+
+/* "sum" once weighed BM25 divided by the question's best: its weights mean nothing here. */
+static void weights_of_another_formula_are_left_behind(void **state) {
+    (void)state;
+    char *folder = make_folder(), *path = xasprintf("%s/manifest.json", folder);
+    manifest m, back;
+    make_index(folder, &m);
+    json_t *j = json_load_file(path, 0, NULL);
+    json_object_set_new(j, "fusion",
+                        json_pack("{s:s, s:f, s:f, s:i, s:b}", "mode", "sum", "lambda", .7, "share",
+                                  .1, "reach", 3, "tuned", 1));
+    json_object_del(j, "checksum");
+    char *text = json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS), *hex;
+    hex = xasprintf("%016" PRIx64, hash64(text, strlen(text)));
+    json_object_set_new(j, "checksum", json_string(hex));
+    assert_int_equal(json_dump_file(j, path, 0), 0);
+    SUCCEEDS(manifest_read(folder, &back));
+    assert_true(back.fuse.lambda == fusion_default.lambda);
+    assert_false(back.is_tuned);
+    json_decref(j);
+    free(text);
+    free(hex);
+    manifest_clear(&m);
+    manifest_clear(&back);
+    free(path);
     free(folder);
 }
 
@@ -225,6 +256,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_without_one_has_an_empty_manifest),
         cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(weights_of_another_formula_are_left_behind),
         cmocka_unit_test(an_empty_delta_appends_nothing),
         cmocka_unit_test(a_damaged_manifest_is_refused),
         cmocka_unit_test(names_that_leave_the_folder_are_refused),
