@@ -241,7 +241,6 @@ static int run(published *p) {
 int cmd_published(int argc, char **argv) {
     published p = {.q = train_request_none, .retriever_top_k = -1};
     int loss = LOSS_CONTRASTIVE;
-    bool gradient_checkpoints = false;
     train_request *q = &p.q;
     /* Defaults stand in the help, not in the table: what is not given comes from the checkpoint
      * that training goes on from. */
@@ -277,8 +276,8 @@ int cmd_published(int argc, char **argv) {
         {"num_heads", OPT_INT, &q->num_heads, NULL, 1, 256, "N", "attention heads (8)", false},
         {"embedding_dim", OPT_INT, &q->embedding_dim, NULL, 4, 16384, "N",
          "width of a vector (64)", false},
-        {"checkpoint", OPT_FLAG, &gradient_checkpoints, NULL, 0, 0, NULL,
-         "gradient checkpointing: taken, and not needed here", false},
+        {"checkpoint", OPT_FLAG, &q->recompute, NULL, 0, 0, NULL,
+         "gradient checkpointing: the same model in less memory and more time", false},
         {.help = "training"},
         {"batch_size", OPT_INT, &q->batch_size, NULL, 2, 65536, "N",
          "passages or pairs (retriever), questions (generator) a step (32)", false},
@@ -328,8 +327,6 @@ int cmd_published(int argc, char **argv) {
         q->seed = o.seed;
         q->command = command;
         if (opts_given(&o, "loss")) q->loss = loss;
-        if (gradient_checkpoints)
-            log_info("--checkpoint: activations are kept; there is nothing to do");
         code = run(&p);
     }
     free(command);

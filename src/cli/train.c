@@ -85,6 +85,8 @@ int cmd_train(int argc, char **argv) {
          "passages found for each question before generator training (8)", false},
         {"full_answers", OPT_FLAG, &full, NULL, 0, 0, NULL,
          "learn full sentences, as published, instead of short answers", false},
+        {"checkpoint", OPT_FLAG, &q.recompute, NULL, 0, 0, NULL,
+         "gradient checkpointing: the same model in less memory and more time", false},
         {.help = "reports"},
         {"steps_per_report", OPT_INT, &q.steps_per_report, NULL, 1, 1e9, "N",
          "steps between report lines (10)", false},

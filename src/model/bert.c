@@ -107,7 +107,19 @@ static input lay_out(const bert *m, arena *a, const int32_t *ids, spans texts) {
     return in;
 }
 
-static tensor *block(const bert *m, graph *g, const bert_block *b, tensor *x, spans s) {
+typedef struct block_part {
+    const bert *m;
+    const bert_block *b;
+    tensor *x;
+    spans s;
+} block_part;
+
+static tensor *make_block(graph *g, const void *arg) {
+    const block_part *p = arg;
+    const bert *m = p->m;
+    const bert_block *b = p->b;
+    tensor *x = p->x;
+    spans s = p->s;
     int64_t d = m->c.dim;
     tensor *qkv = t_linear(g, x, b->wqkv, b->bqkv, ACT_NONE);
     tensor *y = t_attention(g, (columns){qkv, 0}, (columns){qkv, d}, (columns){qkv, 2 * d}, d,
@@ -132,6 +144,7 @@ tensor *bert_encode(const bert *m, graph *g, const int32_t *ids, spans texts) {
         t_add(g, t_embed(g, m->word, in.ids, in.n), t_embed(g, m->position, in.position, in.n));
     x = t_add(g, x, t_rows(g, m->type, 0, 1));
     x = t_dropout(g, t_layer_norm_eps(g, x, m->norm, m->norm_bias, m->c.eps), m->c.dropout);
-    for (int i = 0; i < m->c.n_blocks; i++) x = block(m, g, &m->blocks[i], x, s);
+    for (int i = 0; i < m->c.n_blocks; i++)
+        x = t_recomputed(g, make_block, &(block_part){m, &m->blocks[i], x, s}, sizeof(block_part));
     return m->c.pools_first ? first_rows(g, x, s) : t_pool_mean(g, x, s);
 }

@@ -70,11 +70,26 @@ static tensor *read_keys(graph *g, const attend_layer *l, tensor *x, tensor *h, 
     return t_add_dropout(g, x, t_linear(g, mixed, l->wo, NULL, ACT_NONE), l->o.dropout);
 }
 
+typedef struct attend_part {
+    const attend_layer *l;
+    tensor *x, *y;
+    spans q_spans, kv_spans;
+    bool causal;
+    const int32_t *position, *y_position;
+} attend_part;
+
+static tensor *make_attend(graph *g, const void *arg) {
+    const attend_part *a = arg;
+    tensor *h = norm_x(g, a->l, a->x);
+    tensor *kv =
+        a->y ? attend_keys(g, a->l, a->y, a->y_position, true) : keys(g, a->l, h, a->position);
+    return read_keys(g, a->l, a->x, h, kv, a->q_spans, a->kv_spans, a->causal, a->position);
+}
+
 tensor *attend(graph *g, const attend_layer *l, tensor *x, tensor *y, spans q_spans, spans kv_spans,
                bool causal, const int32_t *position, const int32_t *y_position) {
-    tensor *h = norm_x(g, l, x);
-    tensor *kv = y ? attend_keys(g, l, y, y_position, true) : keys(g, l, h, position);
-    return read_keys(g, l, x, h, kv, q_spans, kv_spans, causal, position);
+    attend_part a = {l, x, y, q_spans, kv_spans, causal, position, y_position};
+    return t_recomputed(g, make_attend, &a, sizeof a);
 }
 
 tensor *attend_keys(graph *g, const attend_layer *l, tensor *y, const int32_t *position,
@@ -90,8 +105,19 @@ tensor *attend_cached(graph *g, const attend_layer *l, tensor *x, tensor *kv, sp
     return read_keys(g, l, x, norm_x(g, l, x), kv, q_spans, kv_spans, causal, position);
 }
 
-tensor *feed(graph *g, const feed_layer *l, tensor *x) {
+typedef struct feed_part {
+    const feed_layer *l;
+    tensor *x;
+} feed_part;
+
+static tensor *make_feed(graph *g, const void *arg) {
+    const feed_layer *l = ((const feed_part *)arg)->l;
+    tensor *x = ((const feed_part *)arg)->x;
     tensor *h = t_layer_norm(g, x, l->norm, l->norm_bias);
     tensor *wide = t_linear(g, h, l->w1, l->b1, l->o.act);
     return t_add_dropout(g, x, t_linear(g, wide, l->w2, l->b2, ACT_NONE), l->o.dropout);
+}
+
+tensor *feed(graph *g, const feed_layer *l, tensor *x) {
+    return t_recomputed(g, make_feed, &(feed_part){l, x}, sizeof(feed_part));
 }

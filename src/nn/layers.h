@@ -7,7 +7,8 @@
  *
  * With y absent an attend layer is self-attention; with y given the same weights read another
  * sequence (the recurring retriever uses one layer both ways, each side with its own norm of
- * the input). Output projections begin at zero, so a new stack is the identity. */
+ * the input). Output projections begin at zero, so a new stack is the identity. In training a
+ * layer is a part that may be made again instead of kept (graph_recompute). */
 #include "nn/params.h"
 
 typedef struct layer_options {

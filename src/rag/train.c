@@ -221,6 +221,7 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
     retriever_config c;
     TRY(retriever_architecture(r, q, m, &c));
     retriever_task_options o = retriever_task_defaults();
+    o.recompute = q->recompute;
     merge run = {m->old_run, json_object()};
     o.loss = (retriever_loss)pick(&run, "loss", q->loss, LOSS_CONTRASTIVE);
     bool imported = c.arch == RETRIEVER_BERT;
@@ -390,6 +391,7 @@ status rag_train_generator(rag *r, const train_request *q) {
     }
     if (!st) st = rag_need_index(r);
     generator_task_options o = generator_task_defaults();
+    o.recompute = q->recompute;
     merge run = {m.old_run, json_object()};
     if (!st) {
         o.batch_size = pick(&run, "batch_size", q->batch_size, q->published ? 32 : o.batch_size);

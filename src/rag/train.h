@@ -24,6 +24,7 @@ typedef struct train_request {
         deadline_s;   /* deadline_s: now_s() at which all must be done; NAN: none */
     int loss;         /* retriever_loss, -1: not given */
     int full_answers; /* -1: not given */
+    bool recompute;   /* make layers again in backward instead of keeping them: memory for time */
     bool new_model, visualisation;
     const char *identifier;
     const char *command; /* how the user said it, to repeat */

@@ -7,11 +7,17 @@
  * that stay in cache. It also makes a second walk in the same graph right: it starts
  * from nothing but its own seed, and gradients of leaves add up.
  *
+ * With graph_recompute a part of the net (t_recomputed) is one record. Its results lie in an arena
+ * of their own that is empty again as soon as the part is done, forward and backward; backward
+ * makes them anew on a tape of their own and walks that. Only the values move there: gradients
+ * keep to the step's arena, whose spare buffers outlive the part.
+ *
  * A view (t_rows) has no record: asking for its gradient gives a part of its base's. The
  * base's record is older than any reader of the view, hence walked later. */
 #include "tensor/tensor_int.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 graph *graph_new(arena *a, const backend *be, bool training) {
     graph *g = xcalloc(1, sizeof *g);
@@ -26,6 +32,7 @@ graph *graph_new(arena *a, const backend *be, bool training) {
 void graph_free(graph *g) {
     if (!g) return;
     arena_reset(g->arena, g->mark);
+    arena_free(g->part);
     free(g->angles);
     free(g);
 }
@@ -36,6 +43,10 @@ void graph_reset(graph *g, uint64_t seed) {
     g->n_dropout = 0;
     g->last = NULL;
     g->spares = g->no_spares = NULL;
+}
+
+void graph_recompute(graph *g) {
+    if (!g->part) g->part = arena_new(0);
 }
 
 arena *graph_arena(graph *g) {
@@ -136,10 +147,8 @@ void graph_hand_grad(graph *g, tensor *y, tensor *x) {
 
 /* ---- backward ---- */
 
-void graph_backward_from(graph *g, tensor *y, const float *seed) {
-    MUST(g->training, "backward in a graph that was made without training");
-    graph_add_grad(g, y, seed);
-    for (record *r = g->last; r; r = r->before) {
+static void walk(graph *g, record *from) {
+    for (record *r = from; r; r = r->before) {
         if (!r->y->d) continue;
         r->back(g, r);
         if (r->y->d) graph_give(g, r->y->d, r->y->rows * r->y->cols);
@@ -147,7 +156,67 @@ void graph_backward_from(graph *g, tensor *y, const float *seed) {
     }
 }
 
+void graph_backward_from(graph *g, tensor *y, const float *seed) {
+    MUST(g->training, "backward in a graph that was made without training");
+    graph_add_grad(g, y, seed);
+    walk(g, g->last);
+}
+
 void graph_backward(graph *g, tensor *loss, float scale) {
     MUST(loss->rows == 1 && loss->cols == 1, "a loss is [1, 1], this is " SHAPE, OF(loss));
     graph_backward_from(g, loss, &scale);
+}
+
+/* ---- parts that are made again ---- */
+
+typedef struct part_record {
+    record r;
+    graph_part *make;
+    const void *arg;
+    uint64_t n_dropout; /* before it, so that the same elements are dropped again */
+} part_record;
+
+/* The part's result, all of it in the arena of parts; *last: its own tape. */
+static tensor *make_part(graph *g, graph_part *make, const void *arg, record **last) {
+    graph whole = *g;
+    g->arena = g->part;
+    g->last = NULL;
+    g->spares = g->no_spares = NULL;
+    tensor *y = make(g, arg);
+    *last = g->last;
+    g->arena = whole.arena;
+    g->last = whole.last;
+    g->spares = whole.spares;
+    g->no_spares = whole.no_spares;
+    return y;
+}
+
+static void part_back(graph *g, record *r) {
+    part_record *p = (part_record *)r;
+    uint64_t n_dropout = g->n_dropout;
+    record *last;
+    g->n_dropout = p->n_dropout;
+    tensor *y = make_part(g, p->make, p->arg, &last);
+    g->n_dropout = n_dropout;
+    y->d = r->y->d;
+    r->y->d = NULL;
+    walk(g, last);
+    arena_reset(g->part, 0);
+}
+
+tensor *t_recomputed(graph *g, graph_part *make, const void *arg, size_t bytes) {
+    if (!g->training || !g->part || g->arena == g->part) return make(g, arg);
+    uint64_t n_dropout = g->n_dropout;
+    record *last;
+    tensor *made = make_part(g, make, arg, &last);
+    tensor *y = graph_result(g, made->rows, made->cols);
+    vec_copy(y->rows * y->cols, made->v, y->v);
+    if (last) {
+        part_record *p = RECORD(g, part_record, y, part_back);
+        p->make = make;
+        p->arg = memcpy(arena_take(g->arena, bytes), arg, bytes);
+        p->n_dropout = n_dropout;
+    }
+    arena_reset(g->part, 0);
+    return y;
 }

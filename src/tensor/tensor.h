@@ -48,6 +48,8 @@ void graph_free(graph *g); /* empties its part of the arena too: free the arena 
 /* Forgets all tensors and records, arena back to where graph_new found it. seed drives this
  * step's dropout. */
 void graph_reset(graph *g, uint64_t seed);
+/* From now on backward makes the parts of a net (t_recomputed) again instead of keeping them. */
+void graph_recompute(graph *g);
 arena *graph_arena(graph *g); /* for index arrays that must live as long as the step */
 bool graph_is_training(const graph *g);
 
@@ -57,6 +59,14 @@ bool graph_is_training(const graph *g);
 void graph_backward(graph *g, tensor *loss, float scale);
 /* The same from any result, seeded with seed [rows, cols] (gradient cache, Gao et al. 2021). */
 void graph_backward_from(graph *g, tensor *y, const float *seed);
+
+/* Activation recomputation (Chen et al. 2016, sec. 3): after graph_recompute only the result of
+ * make(g, arg) is kept, and what led to it is made again when backward comes there: the same
+ * gradients to the byte, one more forward pass, memory for the inside of one part at a time.
+ * Otherwise, and within another part, plainly make(g, arg). `bytes` of arg are copied; what they
+ * point to must live until graph_reset, and be there before the part: not made in it. */
+typedef tensor *graph_part(graph *g, const void *arg);
+tensor *t_recomputed(graph *g, graph_part *make, const void *arg, size_t bytes);
 
 /* ---- sources ---- */
 tensor *t_const(graph *g, int64_t rows, int64_t cols, const float *v); /* borrowed, no gradient */
@@ -86,7 +96,7 @@ tensor *t_concat(graph *g, tensor *const *parts, int64_t n);          /* one und
 /* ---- norms ---- */
 tensor *t_layer_norm(graph *g, tensor *x, tensor *gain, tensor *bias); /* [1, D] each; eps 1e-5 */
 tensor *t_layer_norm_eps(graph *g, tensor *x, tensor *gain, tensor *bias, float eps);
-tensor *t_rms_norm(graph *g, tensor *x, tensor *gain);                 /* gain NULL: 1; eps 1e-6 */
+tensor *t_rms_norm(graph *g, tensor *x, tensor *gain); /* gain NULL: 1; eps 1e-6 */
 tensor *t_normalize(graph *g, tensor *x); /* rows to unit length; a zero row stays zero */
 
 /* ---- attention ---- */

@@ -31,6 +31,7 @@ typedef struct spare {
 struct graph {
     arena *arena;
     size_t mark; /* of the arena at graph_new */
+    arena *part; /* with graph_recompute: the values of one part at a time; else NULL */
     const backend *be;
     bool training;
     uint64_t seed;

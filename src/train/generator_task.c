@@ -100,6 +100,7 @@ status generator_task_new(generator *m, const token_traits *tr, const corpus *c,
     k->a = arena_new(0);
     k->inputs = arena_new(0);
     k->g = graph_new(k->a, NULL, true);
+    if (o->recompute) graph_recompute(k->g);
     *out = k;
     return OK;
 }

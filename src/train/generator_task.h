@@ -24,6 +24,7 @@ typedef struct generator_task_options {
     float empty_share;
     float place_weight;    /* of the start and end losses */
     bool full_answers;     /* learn the sentence instead of the short answer, as published */
+    bool recompute;        /* make layers again in backward (graph_recompute) */
     int64_t dev_questions; /* at most so many while training */
     uint64_t seed;         /* of the order of questions */
 } generator_task_options;

@@ -81,6 +81,7 @@ status retriever_task_new(retriever *m, const corpus *c, const tokenizer *t, con
     k->text = hash_texts(c);
     k->a = arena_new(0);
     k->g = graph_new(k->a, NULL, true);
+    if (o->recompute) graph_recompute(k->g);
     status st =
         dev->n ? dev_retrieval_new(c, dev, lex, o->dev_questions, o->dev_passages, 1, &k->figures)
                : OK;

@@ -26,6 +26,7 @@ typedef struct retriever_task_options {
                                of the batches */
     float bag_share;        /* share of the steps without the transformer */
     int64_t dev_questions, dev_passages; /* at most so many while training */
+    bool recompute;                      /* make layers again in backward (graph_recompute) */
     uint64_t seed;                       /* of the order of questions */
 } retriever_task_options;
 retriever_task_options retriever_task_defaults(void);

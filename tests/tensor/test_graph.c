@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "cmocka_all.h"
-#include "tensor/tensor.h"
+#include "tensor/tensor_int.h"
 #include "util/par.h"
 #include "util/rng.h"
 
@@ -236,13 +236,107 @@ static void dropout_keeps_the_mean_and_follows_the_seed(void **state) {
     arena_free(a);
 }
 
-/* ---- families ---- */
+/* ---- parts made again ---- */
 
 static double dot(int64_t n, const float *x, const float *y) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
     return sum;
 }
+
+enum { DEPTH = 6 };
+
+typedef struct layer {
+    net *m;
+    tensor *x;
+    batch *b;
+} layer;
+
+static tensor *make_layer(graph *g, const void *arg) {
+    const layer *l = arg;
+    net *m = l->m;
+    tensor *h = t_layer_norm(g, l->x, &m->w[1], &m->w[2]);
+    tensor *qkv = t_linear(g, h, &m->w[3], NULL, ACT_NONE);
+    h = t_attention(g, (columns){qkv, 0}, (columns){qkv, D}, (columns){qkv, 2 * D}, D, H, l->b->s,
+                    l->b->s, false);
+    h = t_add_dropout(g, l->x, t_linear(g, h, &m->w[4], NULL, ACT_NONE), 0.1f);
+    h = t_linear(g, t_linear(g, h, &m->w[5], &m->w[6], ACT_GELU), &m->w[7], NULL, ACT_NONE);
+    return t_add(g, l->x, t_dropout(g, h, 0.2f));
+}
+
+/* Gradients of a deep stack of the same layer, walked twice; bytes that all of it took. */
+static size_t deep_gradients(const backend *be, bool again, float *grads) {
+    arena *a = arena_new(0);
+    net m = net_new(a);
+    graph *g = graph_new(a, be, true);
+    if (again) graph_recompute(g);
+    size_t peak = 0;
+    for (int step = 0; step < 3; step++) {
+        graph_reset(g, 1);
+        memset(m.grads, 0, (size_t)m.n * sizeof(float));
+        batch b = batch_new(g, 0);
+        tensor *x = t_embed(g, &m.w[0], b.id, T);
+        for (int i = 0; i < DEPTH; i++)
+            x = t_recomputed(g, make_layer, &(layer){&m, x, &b}, sizeof(layer));
+        tensor *loss = t_linear_cross_entropy(g, t_dropout(g, x, 0.1f), &m.w[0], b.target, 0);
+        graph_backward(g, loss, 1);
+        graph_backward(g, loss, 0.5f);
+        size_t now = arena_peak(a) + (g->part ? arena_peak(g->part) : 0);
+        if (step == 0) peak = now;
+        assert_int_equal(now, peak); /* later steps take nothing new */
+    }
+    memcpy(grads, m.grads, (size_t)m.n * sizeof(float));
+    graph_free(g);
+    arena_free(a);
+    return peak;
+}
+
+static void parts_made_again_give_the_same_bytes_in_less_memory(void **state) {
+    (void)state;
+    const char *families[] = {"ref", "avx2", "avx512", "bf16", "amx"};
+    arena *a = arena_new(0);
+    int64_t n = net_new(a).n;
+    float *kept = ARENA_ARRAY(a, float, n), *again = ARENA_ARRAY(a, float, n);
+    for (int f = 0; f < 5; f++) {
+        const backend *be;
+        if (backend_find(families[f], &be) == ERR_BACKEND) continue;
+        size_t much = deep_gradients(be, false, kept), little = deep_gradients(be, true, again);
+        assert_memory_equal(again, kept, (size_t)n * sizeof(float));
+        assert_true(dot(n, kept, kept) > 0);
+        assert_true(little < much / 2);
+    }
+    arena_free(a);
+}
+
+static tensor *make_nested(graph *g, const void *arg) {
+    return t_recomputed(g, make_layer, arg, sizeof(layer));
+}
+
+/* A part in a part is made with it; without training nothing is made twice. */
+static void a_part_in_a_part_and_one_without_training_are_plain(void **state) {
+    (void)state;
+    arena *a = arena_new(0);
+    net m = net_new(a);
+    float *want = ARENA_ARRAY(a, float, m.n);
+    size_t mark = arena_mark(a);
+    for (int kind = 0; kind < 3; kind++) {
+        graph *g = graph_new(a, backend_ref(), kind < 2);
+        graph_recompute(g);
+        batch b = batch_new(g, 0);
+        layer l = {&m, t_embed(g, &m.w[0], b.id, T), &b};
+        tensor *y = t_recomputed(g, kind == 0 ? make_layer : make_nested, &l, sizeof l);
+        memset(m.grads, 0, (size_t)m.n * sizeof(float));
+        if (kind < 2) graph_backward(g, t_linear_cross_entropy(g, y, &m.w[0], b.target, 0), 1);
+        if (kind == 0) memcpy(want, m.grads, (size_t)m.n * sizeof(float));
+        if (kind == 1) assert_memory_equal(m.grads, want, (size_t)m.n * sizeof(float));
+        if (kind == 2) assert_int_equal(arena_peak(g->part), 0);
+        graph_free(g);
+        arena_reset(a, mark);
+    }
+    arena_free(a);
+}
+
+/* ---- families ---- */
 
 /* Loss at two points, gradients at the second, from weights with packed copies. */
 static void visit(const char *family, float losses[2], float *grads) {
@@ -385,6 +479,8 @@ int main(void) {
         cmocka_unit_test(two_walks_in_one_graph_add_up),
         cmocka_unit_test(walking_a_whole_net_twice_doubles_the_gradient),
         cmocka_unit_test(constants_and_leaves_without_d_get_no_gradient),
+        cmocka_unit_test(parts_made_again_give_the_same_bytes_in_less_memory),
+        cmocka_unit_test(a_part_in_a_part_and_one_without_training_are_plain),
         cmocka_unit_test(dropout_keeps_the_mean_and_follows_the_seed),
         cmocka_unit_test(families_agree_on_a_whole_net),
         cmocka_unit_test(a_wrong_shape_is_told_with_both_shapes),
