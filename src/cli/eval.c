@@ -124,6 +124,7 @@ static status open_all(evaluation *e) {
                          .be = e->be,
                          .top_k = e->o->top_k,
                          .seed = (uint64_t)e->o->seed};
+    e->in.find.passages = finder_passages(e->c);
     if (r->g)
         e->in.full_answers =
             json_flag(json_object_get(r->g_checkpoint.meta, "run"), "full_answers", false);
@@ -174,9 +175,10 @@ static status hashes_json(const evaluation *e, json_t **out) {
 }
 
 static json_t *fusion_json(const manifest *m) {
-    return json_pack("{s:s, s:f, s:f, s:i, s:b}", "mode",
+    return json_pack("{s:s, s:f, s:f, s:i, s:f, s:b}", "mode",
                      m->fuse.mode == FUSION_SUM ? "weighted_sum" : "rrf", "lambda", m->fuse.lambda,
-                     "share", m->fuse.share, "reach", m->fuse.reach, "tuned_on_dev", m->is_tuned);
+                     "share", m->fuse.share, "reach", m->fuse.reach, "near", m->fuse.near,
+                     "tuned_on_dev", m->is_tuned);
 }
 
 static const char *mode_word(search_mode mode) {

@@ -185,6 +185,15 @@ int corpus_neighbours(void *corpus_, int64_t id, int reach, int64_t *ids) {
     return n;
 }
 
+status corpus_tokens(void *corpus_, int64_t id, const int32_t **ids, int64_t *n) {
+    const corpus *c = corpus_;
+    int64_t at = corpus_find(c, id);
+    span s = at < 0 ? (span){0, 0} : c->text[at];
+    *ids = c->tokens + s.begin;
+    *n = s.end - s.begin;
+    return OK;
+}
+
 /* ---- an answer within a passage ---- */
 
 /* A passage's text and where each of its tokens begins in it. */

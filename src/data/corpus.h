@@ -33,8 +33,10 @@ void tokens_text(const tokenizer *t, const int32_t *ids, int64_t n, buf *out, in
 /* The same passages in the tokens of another tokenizer: titles and texts are spelled out by `from`
  * and encoded by `to`. For a retriever that reads its own tokens, after the judgements are made. */
 void corpus_respell(corpus *c, const tokenizer *from, const tokenizer *to);
-/* Passages before and after `id` in its document: search's neighbour_source over a corpus. */
+/* Passages before and after `id` in its document, and a passage's tokens: search's passage_source
+ * over a corpus. */
 int corpus_neighbours(void *corpus_, int64_t id, int reach, int64_t *ids);
+status corpus_tokens(void *corpus_, int64_t id, const int32_t **ids, int64_t *n);
 /* The tokens of passage i that spell one of the answers, as positions within the passage: the
  * first place, exact case before any case, where whole words stand and token edges fit. Empty
  * when there is none. */

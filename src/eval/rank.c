@@ -12,14 +12,6 @@ enum {
     DOCUMENT_FACTOR = 10, /* passages searched for each document ranked */
 };
 
-static status search_one(const finder *f, const char *question, const float *vector,
-                         search_mode mode, int64_t k, hit *hits, int64_t *n) {
-    *n = 0;
-    search_options o = search_defaults(f->index, mode, k);
-    o.neighbours = f->neighbours;
-    return search_run(f->index, question, strlen(question), vector, &o, hits, n);
-}
-
 /* ---- from hits to a ranking ---- */
 
 /* trec_eval puts the greater name first where scores are equal. */
@@ -78,8 +70,9 @@ static status rank_one(ranking_job *x, int64_t i) {
     const qa *question = &x->in->questions->at[q];
     hit *hits = x->hits + i * x->k;
     const float *vector = x->vector ? x->vector + i * x->in->find.m->c.embedding_dim : NULL;
-    if (question->tokens.end > question->tokens.begin)
-        TRY(search_one(&x->in->find, question->question, vector, x->mode, x->k, hits, &n));
+    TRY(finder_search(
+        &x->in->find, question->question, x->in->questions->tokens + question->tokens.begin,
+        question->tokens.end - question->tokens.begin, vector, x->mode, x->k, hits, &n));
     x->out->count[q] =
         to_units(x->u, hits, n, x->out->unit + q * EVAL_DEPTH, x->out->score + q * EVAL_DEPTH);
     return OK;
@@ -171,20 +164,19 @@ status find_timed(const eval_input *in, const char *question, search_mode mode, 
                   hit *hits, int64_t *n_hits, double *embed_s, double *search_s) {
     retriever *m = mode == SEARCH_BM25 ? NULL : in->find.m;
     float *vector = NULL;
+    tokens ids = {0};
     double start = now_s();
-    *n_hits = 0;
+    tokenizer_encode(in->t, question, strlen(question), &ids);
     if (m) {
-        tokens ids = {0};
-        if (!in->find.reads) tokenizer_encode(in->t, question, strlen(question), &ids);
         vector = xmalloc((size_t)m->c.embedding_dim * sizeof *vector);
         finder_embed(&in->find, question, ids.id, ids.n, vector);
-        tokens_clear(&ids);
     }
     double embedded = now_s();
-    status st = search_one(&in->find, question, vector, mode, k, hits, n_hits);
+    status st = finder_search(&in->find, question, ids.id, ids.n, vector, mode, k, hits, n_hits);
     *embed_s = embedded - start;
     *search_s = now_s() - embedded;
     free(vector);
+    tokens_clear(&ids);
     return st;
 }
 

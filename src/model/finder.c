@@ -17,6 +17,22 @@ search_mode finder_mode(const finder *f) {
                                                                                   : SEARCH_BM25;
 }
 
+passage_source finder_passages(const corpus *c) {
+    return (passage_source){corpus_neighbours, corpus_tokens, (void *)(uintptr_t)c};
+}
+
+search_options finder_options(const finder *f, search_mode mode, int64_t k, const int32_t *ids,
+                              int64_t n_ids, near_question *near) {
+    search_options o = search_defaults(f->index, mode, k);
+    o.passages = f->passages;
+    if (!f->m || !f->m->token_weight || f->reads) return o;
+    near->n = 0;
+    for (int64_t i = 0; i < n_ids; i++)
+        near_add(near, ids[i], f->m->token_weight->v[2 * ids[i] + TEXT_QUESTION]);
+    o.near = near;
+    return o;
+}
+
 void finder_embed(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,
                   float *out) {
     tokens own = {0};
@@ -45,23 +61,23 @@ void finder_embed_set(const finder *f, const qa_set *set, int64_t first, int64_t
     free(texts);
 }
 
-static status run(const finder *f, const char *question, const float *vector, search_mode mode,
-                  int64_t k, hit *hits, int64_t *n_hits) {
-    search_options o = search_defaults(f->index, mode, k);
-    o.neighbours = f->neighbours;
+status finder_search(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,
+                     const float *vector, search_mode mode, int64_t k, hit *hits, int64_t *n_hits) {
+    near_question near;
+    search_options o = finder_options(f, mode, k, ids, n_ids, &near);
+    *n_hits = 0;
+    if (n_ids == 0) return OK;
     return search_run(f->index, question, strlen(question), vector, &o, hits, n_hits);
 }
 
 status finder_run(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,
                   search_mode mode, int64_t k, hit *hits, int64_t *n_hits) {
-    *n_hits = 0;
-    if (n_ids == 0) return OK;
     float *vector = NULL;
-    if (mode != SEARCH_BM25 && f->m) {
+    if (mode != SEARCH_BM25 && f->m && n_ids > 0) {
         vector = xmalloc((size_t)f->m->c.embedding_dim * sizeof *vector);
         finder_embed(f, question, ids, n_ids, vector);
     }
-    status st = run(f, question, vector, mode, k, hits, n_hits);
+    status st = finder_search(f, question, ids, n_ids, vector, mode, k, hits, n_hits);
     free(vector);
     return st;
 }
@@ -69,7 +85,7 @@ status finder_run(const finder *f, const char *question, const int32_t *ids, int
 /* ---- a whole set ---- */
 
 typedef struct set_search {
-    const finder *f;
+    finder f;
     const corpus *c;
     const qa_set *set;
     search_mode mode;
@@ -87,12 +103,10 @@ static void search_one(void *arg, int64_t i, int worker) {
     int64_t q = s->first + i;
     const qa *x = &s->set->at[q];
     hit *hits = s->hits + i * s->k;
-    s->n_hits[i] = 0;
-    s->result[i] = x->tokens.end > x->tokens.begin
-                       ? run(s->f, x->question,
-                             s->embedded ? s->embedded + i * s->f->m->c.embedding_dim : NULL,
-                             s->mode, s->k, hits, &s->n_hits[i])
-                       : OK;
+    s->result[i] = finder_search(&s->f, x->question, s->set->tokens + x->tokens.begin,
+                                 x->tokens.end - x->tokens.begin,
+                                 s->embedded ? s->embedded + i * s->f.m->c.embedding_dim : NULL,
+                                 s->mode, s->k, hits, &s->n_hits[i]);
     int64_t n = 0;
     for (int64_t j = 0; j < s->n_hits[i]; j++) {
         int64_t p = corpus_find(s->c, hits[j].id);
@@ -104,11 +118,11 @@ static void search_one(void *arg, int64_t i, int worker) {
 enum { SET_BATCH = 256 };
 
 static status search_batch(set_search *s, int64_t n) {
-    int64_t e = s->f->m ? s->f->m->c.embedding_dim : 0;
+    int64_t e = s->f.m ? s->f.m->c.embedding_dim : 0;
     float *rows = NULL;
-    if (s->mode != SEARCH_BM25 && s->f->m) {
+    if (s->mode != SEARCH_BM25 && s->f.m) {
         rows = xmalloc((size_t)(n * e) * sizeof *rows);
-        finder_embed_set(s->f, s->set, s->first, n, rows);
+        finder_embed_set(&s->f, s->set, s->first, n, rows);
     }
     s->embedded = rows;
     par_for(n, search_one, s);
@@ -123,7 +137,8 @@ static status search_batch(set_search *s, int64_t n) {
 
 status finder_run_all(const finder *f, const corpus *c, const qa_set *set, search_mode mode,
                       int64_t k, const char *label, top_passages *out) {
-    set_search s = {.f = f, .c = c, .set = set, .mode = mode, .k = k};
+    set_search s = {.f = *f, .c = c, .set = set, .mode = mode, .k = k};
+    s.f.passages = finder_passages(c);
     s.out = xmalloc((size_t)(set->n * k + 1) * sizeof *s.out);
     s.hits = xmalloc((size_t)(SET_BATCH * k) * sizeof *s.hits);
     s.n_hits = xmalloc(SET_BATCH * sizeof *s.n_hits);

@@ -9,10 +9,18 @@
 
 typedef struct finder {
     const search *index;
-    retriever *m;                /* NULL: BM25 alone */
-    neighbour_source neighbours; /* fn NULL: no smoothing */
-    const tokenizer *reads;      /* m's own, where it was imported; NULL: the collection's */
+    retriever *m;            /* NULL: BM25 alone */
+    passage_source passages; /* tokens in the collection's tokenizer */
+    const tokenizer *reads;  /* m's own, where it was imported; NULL: the collection's */
 } finder;
+
+/* The passages of a corpus, which many threads may look at. */
+passage_source finder_passages(const corpus *c);
+
+/* How to search for a question of tokens ids [n_ids]; `near` is filled and borrowed by the options.
+ * Tokens are worth what m has learned that they say about a question; an imported one has not. */
+search_options finder_options(const finder *f, search_mode mode, int64_t k, const int32_t *ids,
+                              int64_t n_ids, near_question *near);
 
 /* The best mode there is: hybrid with a retriever and its vectors, else BM25. */
 search_mode finder_mode(const finder *f);
@@ -23,7 +31,11 @@ void finder_embed(const finder *f, const char *question, const int32_t *ids, int
 /* Those of questions first..first+n-1 of a set, out [n, embedding_dim]. */
 void finder_embed_set(const finder *f, const qa_set *set, int64_t first, int64_t n, float *out);
 
-/* Best k passages; hits [k]. ids: the question's tokens. An empty question finds nothing. */
+/* Best k passages of a question whose vector is there (NULL for BM25); hits [k]. ids: its tokens. An
+ * empty question finds nothing. As thread-safe as f->passages. */
+status finder_search(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,
+                     const float *vector, search_mode mode, int64_t k, hit *hits, int64_t *n_hits);
+/* The same with its embedding. */
 status finder_run(const finder *f, const char *question, const int32_t *ids, int64_t n_ids,
                   search_mode mode, int64_t k, hit *hits, int64_t *n_hits);
 

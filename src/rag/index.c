@@ -274,17 +274,18 @@ static void set_relevant(const corpus *c, const qa_set *dev, const qa *q, fusion
 static status tune_on(indexer *x, const corpus *c, const qa_set *dev) {
     search *s = NULL;
     TRY(search_open(x->folder, &x->m.key, &s));
-    finder f = {.m = x->r->m, .reads = x->r->reads};
+    finder f = {s, x->r->m, finder_passages(c), x->r->reads};
     fusion_pool *pools = xcalloc((size_t)dev->n + 1, sizeof *pools);
     float *vector = xmalloc((size_t)x->m.key.dim * sizeof *vector);
     int64_t n = 0;
     status st = OK;
-    search_options o = search_defaults(s, SEARCH_HYBRID, 10);
-    o.neighbours = (neighbour_source){corpus_neighbours, (void *)c};
     for (int64_t i = 0; i < dev->n && !st; i++) {
         const qa *q = &dev->at[i];
         if (q->relevant.end == q->relevant.begin) continue;
         finder_embed_set(&f, dev, i, 1, vector);
+        near_question near;
+        search_options o = finder_options(&f, SEARCH_HYBRID, 10, dev->tokens + q->tokens.begin,
+                                          q->tokens.end - q->tokens.begin, &near);
         st = search_pool(s, q->question, strlen(q->question), vector, &o, &pools[n]);
         if (st) break;
         set_relevant(c, dev, q, &pools[n], xmalloc((size_t)pools[n].n + 1));

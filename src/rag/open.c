@@ -54,6 +54,7 @@ void rag_forget_models(rag *r) {
     tokenizer_close(r->t);
     tokenizer_close(r->reads);
     arena_free(r->traits_arena);
+    arena_free(r->looked_at);
     r->t = r->reads = NULL;
     r->traits_arena = NULL;
 }
@@ -243,15 +244,29 @@ status rag_load_places(rag *r) {
     return store_each_passage(r->s, 0, add_place, &(place_loader){&r->where, 0});
 }
 
-/* search's neighbour_source: ids of one document are consecutive. */
-static int place_neighbours(void *arg, int64_t id, int reach, int64_t *ids) {
-    const places *p = arg;
+/* Ids of one document are consecutive. */
+static int neighbours_in_store(void *arg, int64_t id, int reach, int64_t *ids) {
+    const places *p = &((rag *)arg)->where;
     int64_t at = id_find(p->id, p->n, id);
     int n = 0;
     if (at < 0) return 0;
     for (int64_t i = at - reach; i <= at + reach; i++)
         if (i != at && i >= 0 && i < p->n && p->document[i] == p->document[at]) ids[n++] = p->id[i];
     return n;
+}
+
+static status tokens_in_store(void *arg, int64_t id, const int32_t **ids, int64_t *n) {
+    rag *r = arg;
+    store_passage p;
+    bool found;
+    if (!r->looked_at) r->looked_at = arena_new(0);
+    arena_reset(r->looked_at, 0);
+    *n = 0;
+    TRY(store_get_passage(r->s, id, r->looked_at, &p, &found));
+    if (!found) return OK;
+    *ids = p.tokens + p.n_title;
+    *n = p.n_tokens - p.n_title;
+    return OK;
 }
 
 /* What was added since the index was made is not found, and should not be missed in silence. */
@@ -303,5 +318,5 @@ finder rag_finder(rag *r) {
     return (finder){.index = r->index,
                     .m = dense ? r->m : NULL,
                     .reads = r->reads,
-                    .neighbours = {place_neighbours, &r->where}};
+                    .passages = {neighbours_in_store, tokens_in_store, r}};
 }

@@ -39,6 +39,7 @@ struct rag {
     checkpoint g_checkpoint;
     search *index;
     places where;
+    arena *looked_at; /* tokens of the passage that a search looked at last */
 };
 
 #define HOME_TOKENIZER "tokenizer/wiki.model"

@@ -8,7 +8,8 @@
 #include "util/mem.h"
 #include "util/par.h"
 
-const fusion fusion_default = {.mode = FUSION_SUM, .lambda = 6, .share = .15, .reach = 5};
+const fusion fusion_default = {
+    .mode = FUSION_SUM, .lambda = 6, .share = .15, .reach = 5, .near = .1};
 
 enum { RRF_K = 60 }; /* Cormack et al. 2009 */
 
@@ -40,6 +41,15 @@ static void score_rrf(const fusion_pool *p, double *s) {
     free(ranked);
 }
 
+/* The others are too far behind to be looked at closely. */
+static void add_nearness(const fusion *f, const fusion_pool *p) {
+    hit best[NEAR_DEPTH];
+    topk t = {.at = best, .k = NEAR_DEPTH};
+    for (int64_t i = 0; i < p->n; i++) topk_add(&t, (hit){i, p->c[i].score});
+    for (int64_t i = 0; i < t.n; i++)
+        p->c[best[i].id].score += (float)(f->near * (double)p->near[best[i].id]);
+}
+
 void fusion_score(const fusion *f, const fusion_pool *p) {
     double *s = xmalloc((size_t)(p->n + 1) * sizeof *s); /* before smoothing */
     if (f->mode == FUSION_RRF)
@@ -54,6 +64,7 @@ void fusion_score(const fusion *f, const fusion_pool *p) {
         p->c[i].score = (float)(s[i] + f->share * beside);
     }
     free(s);
+    if (p->near && f->mode == FUSION_SUM) add_nearness(f, p);
 }
 
 int64_t fusion_top(const fusion_pool *p, int64_t k, hit *hits) {
@@ -66,7 +77,7 @@ int64_t fusion_top(const fusion_pool *p, int64_t k, hit *hits) {
 /* ---- tuning ---- */
 
 static const double LAMBDAS[] = {0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 30};
-static const double SHARES[] = {0, .05, .1, .15, .2, .3};
+static const double SHARES[] = {0, .05, .1, .15, .2, .3, .4};
 enum {
     N_LAMBDAS = sizeof LAMBDAS / sizeof *LAMBDAS,
     N_SHARES = sizeof SHARES / sizeof *SHARES,

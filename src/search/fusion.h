@@ -12,7 +12,9 @@
  *
  * Then document context: each passage gains `share` of the score of its best neighbour, of up to
  * `reach` on each side in its document. The best one rather than all: a sum would favour passages
- * that have many neighbours. */
+ * that have many neighbours.
+ *
+ * To the sum of the best NEAR_DEPTH then comes `near` times their nearness (nearness.h). */
 #include "search/hits.h"
 
 typedef enum fusion_mode { FUSION_SUM, FUSION_RRF } fusion_mode;
@@ -21,8 +23,10 @@ typedef struct fusion {
     double lambda; /* weight of the dense score; default 6 */
     double share;  /* of the best neighbour's score; default .15 */
     int reach;     /* neighbours a side; default 5 */
+    double near;   /* weight of the nearness of the question's words; default .1 */
 } fusion;
 extern const fusion fusion_default;
+enum { NEAR_DEPTH = 50 };
 
 /* One passage with both scores. has_dense false: there is no vector (counts 0 in the sum, no rank).
  */
@@ -41,6 +45,7 @@ typedef struct fusion_pool {
     int64_t n;
     const int32_t *begin;     /* [n + 1] */
     const int32_t *neighbour; /* [begin[n]] */
+    float *near;              /* [n] nearness, 0 where it was not looked at; NULL: nowhere */
     const uint8_t *relevant;  /* [n], for tuning; NULL elsewhere */
 } fusion_pool;
 
@@ -52,7 +57,7 @@ int64_t fusion_top(const fusion_pool *pool, int64_t k, hit *hits);
 
 /* Chooses lambda and share over a fixed grid by MRR@10 on dev questions (pools with
  * `relevant`); the first of equals wins, lambda ascending, then share. Where that gains no
- * more over *f than two standard errors, *f stays as it is. mode and reach are taken
+ * more over *f than two standard errors, *f stays as it is. mode, reach and near are taken
  * from *f, lambda and share written to it. A question with no relevant candidate counts 0. n
  * 0 leaves *f alone. */
 typedef struct fusion_tuning {

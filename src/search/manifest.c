@@ -2,7 +2,7 @@
  *
  *   {"generation", "cut", "language", "lexical": [{"file", "passages", "first", "last"}],
  *    "vectors": [the same], "model", "tokenizer", "dim", "deleted": [ids],
- *    "fusion": {"mode", "lambda", "share", "reach", "tuned"}, "checksum"} */
+ *    "fusion": {"mode", "lambda", "share", "reach", "near", "tuned"}, "checksum"} */
 #include "search/manifest.h"
 
 #include <inttypes.h>
@@ -50,14 +50,15 @@ static json_t *to_json(const manifest *m) {
     json_t *deleted = json_array();
     for (int64_t i = 0; i < m->n_deleted; i++)
         json_array_append_new(deleted, json_integer(m->deleted[i]));
-    return json_pack("{s:I, s:s, s:s, s:o, s:o, s:s, s:s, s:I, s:{s:s, s:f, s:f, s:i, s:b}, s:o}",
-                     "generation", (json_int_t)m->generation, "cut", m->cut, "language",
-                     m->language, "lexical", segments_to_json(m->lexical, m->n_lexical), "vectors",
-                     segments_to_json(m->vectors, m->n_vectors), "model", m->key.model, "tokenizer",
-                     m->key.tokenizer, "dim", (json_int_t)m->key.dim, "fusion", "mode",
-                     m->fuse.mode == FUSION_RRF ? RANKS : SUM, "lambda", m->fuse.lambda, "share",
-                     m->fuse.share, "reach", m->fuse.reach, "tuned", (int)m->is_tuned, "deleted",
-                     deleted);
+    return json_pack(
+        "{s:I, s:s, s:s, s:o, s:o, s:s, s:s, s:I, s:{s:s, s:f, s:f, s:i, s:f, s:b}, s:o}",
+        "generation", (json_int_t)m->generation, "cut", m->cut, "language", m->language, "lexical",
+        segments_to_json(m->lexical, m->n_lexical), "vectors",
+        segments_to_json(m->vectors, m->n_vectors), "model", m->key.model, "tokenizer",
+        m->key.tokenizer, "dim", (json_int_t)m->key.dim, "fusion", "mode",
+        m->fuse.mode == FUSION_RRF ? RANKS : SUM, "lambda", m->fuse.lambda, "share", m->fuse.share,
+        "reach", m->fuse.reach, "near", m->fuse.near, "tuned", (int)m->is_tuned, "deleted",
+        deleted);
 }
 
 /* Checksum of all fields but "checksum". */
@@ -132,6 +133,7 @@ static status from_json(json_t *j, const char *path, manifest *m) {
         m->fuse.lambda = json_num(f, "lambda", fusion_default.lambda);
         m->fuse.share = json_num(f, "share", fusion_default.share);
         m->fuse.reach = (int)json_int(f, "reach", fusion_default.reach);
+        m->fuse.near = json_num(f, "near", fusion_default.near);
         m->is_tuned = json_flag(f, "tuned", false);
     }
     TRY(segments_from_json(j, "lexical", path, &m->lexical, &m->n_lexical));

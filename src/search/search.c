@@ -116,7 +116,7 @@ static status best_of_both(const search *s, const char *question, size_t n, cons
 }
 
 static bool smooths(const search_options *o) {
-    return o->neighbours.fn && o->fuse.share != 0 && o->fuse.reach > 0;
+    return o->passages.neighbours && o->fuse.share != 0 && o->fuse.reach > 0;
 }
 
 static bool is_searchable(const search *s, const search_options *o, int64_t id) {
@@ -129,7 +129,7 @@ static void add_neighbours(const search *s, const search_options *o, id_set *ids
     int64_t n = ids->n;
     int64_t *near = xmalloc(2 * (size_t)o->fuse.reach * sizeof *near);
     for (int64_t i = 0; i < n; i++) {
-        int n_near = o->neighbours.fn(o->neighbours.arg, ids->at[i], o->fuse.reach, near);
+        int n_near = o->passages.neighbours(o->passages.arg, ids->at[i], o->fuse.reach, near);
         for (int j = 0; j < n_near; j++)
             if (is_searchable(s, o, near[j])) add_id(ids, near[j]);
     }
@@ -143,7 +143,7 @@ static void link_neighbours(const search_options *o, const id_set *ids, fusion_p
     int64_t *near = xmalloc(2 * (size_t)o->fuse.reach * sizeof *near);
     for (int64_t i = 0; i < ids->n; i++) {
         begin[i] = n;
-        int n_near = o->neighbours.fn(o->neighbours.arg, ids->at[i], o->fuse.reach, near);
+        int n_near = o->passages.neighbours(o->passages.arg, ids->at[i], o->fuse.reach, near);
         for (int j = 0; j < n_near; j++) {
             int64_t at = id_find(ids->at, ids->n, near[j]);
             if (at < 0) continue;
@@ -176,6 +176,30 @@ static status score_both(const search *s, const char *question, size_t n, const 
     return st;
 }
 
+/* Nearness of the candidates that have the best chances so far. */
+static status look_near(const search_options *o, fusion_pool *pool) {
+    hit best[NEAR_DEPTH];
+    topk t = {.at = best, .k = NEAR_DEPTH};
+    for (int64_t i = 0; i < pool->n; i++) topk_add(&t, (hit){i, pool->c[i].score});
+    pool->near = xcalloc((size_t)pool->n + 1, sizeof *pool->near);
+    for (int64_t i = 0; i < t.n; i++) {
+        const int32_t *ids;
+        int64_t n;
+        TRY(o->passages.tokens(o->passages.arg, pool->c[best[i].id].id, &ids, &n));
+        pool->near[best[i].id] = (float)nearness(o->near, ids, n);
+    }
+    return OK;
+}
+
+static status score_pool(const search_options *o, fusion_pool *pool) {
+    fusion_score(&o->fuse, pool);
+    if (!o->passages.tokens || !o->near || o->fuse.near == 0 || o->fuse.mode != FUSION_SUM)
+        return OK;
+    TRY(look_near(o, pool));
+    fusion_score(&o->fuse, pool);
+    return OK;
+}
+
 status search_pool(const search *s, const char *question, size_t n, const float *vector,
                    const search_options *o, fusion_pool *out) {
     TRY(need_vectors(s, vector));
@@ -188,17 +212,17 @@ status search_pool(const search *s, const char *question, size_t n, const float 
     if (!st) st = score_both(s, question, n, vector, o, &ids, pool.c);
     if (!st && smooths(o)) link_neighbours(o, &ids, &pool);
     free(ids.at);
-    if (st) {
+    if (!st) st = score_pool(o, &pool);
+    if (st)
         search_pool_clear(&pool);
-        return st;
-    }
-    fusion_score(&o->fuse, &pool);
-    *out = pool;
-    return OK;
+    else
+        *out = pool;
+    return st;
 }
 
 void search_pool_clear(fusion_pool *pool) {
     free(pool->c);
+    free(pool->near);
     free((void *)(uintptr_t)pool->begin);
     free((void *)(uintptr_t)pool->neighbour);
     *pool = (fusion_pool){0};

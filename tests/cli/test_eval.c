@@ -142,6 +142,34 @@ static void a_file_that_cannot_be_written_is_said_before_the_work(void **state) 
     assert_int_equal(raglan("eval --save_dir home --split tset"), 2);
 }
 
+/* Passages come from the corpus in the one and from the store in the other. */
+static void search_scores_as_eval_does(void **state) {
+    (void)state;
+    static char run[1 << 20], questions[1 << 20];
+    char line[1024], id[128], unit[256];
+    double score;
+    assert_int_equal(raglan("train retriever --save_dir home --num_iters 3 --dim 16 --num_heads 2 "
+                            "--num_blocks 1 --batch_size 8"),
+                     0);
+    assert_int_equal(raglan("index --save_dir home"), 0);
+    assert_int_equal(raglan("eval --save_dir home --part retrieval --run hybrid"), 0);
+    slurp(temp_path("hybrid"), run, sizeof run);
+    slurp(temp_path("world/questions.test.jsonl"), questions, sizeof questions);
+    json_t *q = json_loads(questions, JSON_DISABLE_EOF_CHECK, NULL);
+    snprintf(id, sizeof id, "%s Q0 ", json_str(q, "id", ""));
+    const char *best = strstr(run, id);
+    assert_non_null(best);
+    assert_int_equal(sscanf(best, "%*s Q0 %255s 1 %lf", unit, &score), 2);
+    snprintf(line, sizeof line, "search --save_dir home --mode hybrid --json \"%s\"",
+             json_str(q, "question", ""));
+    json_t *j = report(line), *hit = json_array_get(json_object_get(j, "hits"), 0);
+    assert_float_equal(json_num(hit, "score", 0), score, 1e-4);
+    assert_int_equal(
+        strncmp(unit, json_str(hit, "document", "?"), strlen(json_str(hit, "document", "?"))), 0);
+    json_decref(q);
+    json_decref(j);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_of_bm25_stand_alone_without_models),
@@ -151,6 +179,7 @@ int main(void) {
         cmocka_unit_test(a_table_is_for_people),
         cmocka_unit_test(what_lacks_is_said_with_the_command_that_makes_it),
         cmocka_unit_test(a_file_that_cannot_be_written_is_said_before_the_work),
+        cmocka_unit_test(search_scores_as_eval_does), /* last: home has a retriever now */
     };
     return cmocka_run_group_tests(tests, a_collection, NULL);
 }

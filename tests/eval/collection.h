@@ -158,7 +158,7 @@ static inline void collection_open(collection *k) {
                          .traits = &k->traits,
                          .c = k->c,
                          .questions = k->q,
-                         .find = {k->index, k->m, {corpus_neighbours, k->c}},
+                         .find = {k->index, k->m, finder_passages(k->c)},
                          .g = k->g,
                          .mode = SEARCH_BM25,
                          .top_k = 3,

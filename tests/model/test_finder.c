@@ -77,7 +77,7 @@ static fixture fixture_new(void) {
     x.m = retriever_new(&c, idf, 1, false);
     free(idf);
     index_of(&x);
-    x.f = (finder){.index = x.index, .m = x.m};
+    x.f = (finder){.index = x.index, .m = x.m, .passages = finder_passages(x.k.c)};
     x.set = questions_of(&x.k, SPLIT_TEST, 0);
     return x;
 }
@@ -181,6 +181,25 @@ static void the_best_mode_uses_vectors_where_there_are_any(void **state) {
     fixture_free(&x);
 }
 
+/* Each token once, by what the model knows it to say in a question; another tokenizer's tokens are
+ * not those of the passages. */
+static void nearness_weighs_a_questions_tokens_as_the_model_does(void **state) {
+    (void)state;
+    fixture x = fixture_new();
+    near_question near;
+    const int32_t ids[] = {9, 7, 9};
+    x.m->token_weight->v[2 * 7 + TEXT_QUESTION] = 2.5f;
+    search_options o = finder_options(&x.f, SEARCH_HYBRID, 4, ids, 3, &near);
+    assert_ptr_equal(o.near, &near);
+    assert_int_equal(near.n, 2);
+    assert_int_equal(near.id[1], 7);
+    assert_float_equal(near.weight[1], 2.5, 0);
+    assert_float_equal(near.weight[0], x.m->token_weight->v[2 * 9 + TEXT_QUESTION], 0);
+    x.f.reads = x.k.t;
+    assert_null(finder_options(&x.f, SEARCH_HYBRID, 4, ids, 3, &near).near);
+    fixture_free(&x);
+}
+
 static void a_set_is_searched_as_single_questions_are(void **state) {
     (void)state;
     fixture x = fixture_new();
@@ -270,6 +289,7 @@ int main(void) {
         cmocka_unit_test(what_is_beyond_the_longest_text_does_not_count),
         cmocka_unit_test(embedding_stops_when_asked),
         cmocka_unit_test(the_best_mode_uses_vectors_where_there_are_any),
+        cmocka_unit_test(nearness_weighs_a_questions_tokens_as_the_model_does),
         cmocka_unit_test(a_set_is_searched_as_single_questions_are),
         cmocka_unit_test(a_search_that_cannot_be_says_so),
         cmocka_unit_test(traits_tell_digits_capitals_and_words),

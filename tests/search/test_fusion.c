@@ -53,6 +53,30 @@ static void the_best_neighbour_lends_a_share_of_its_own_score(void **state) {
     assert_float_equal(THREE[2].score, 0 + .28, 1e-6);
 }
 
+static void nearness_counts_in_the_sum_alone(void **state) {
+    (void)state;
+    float near[] = {0, 10, 20};
+    fusion_pool p = {.c = THREE, .n = 3, .near = near};
+    fusion_score(&(fusion){.lambda = 1, .near = .2}, &p);
+    assert_float_equal(THREE[0].score, 4.2, 1e-6);
+    assert_float_equal(THREE[1].score, 2.8 + 2, 1e-6);
+    assert_float_equal(THREE[2].score, 0 + 4, 1e-6);
+    fusion_score(&(fusion){.mode = FUSION_RRF, .near = .2}, &p);
+    assert_float_equal(THREE[1].score, 1. / 62 + 1. / 61, 1e-7);
+}
+
+/* The last of 51 is as near as can be, but nobody looks. */
+static void nearness_is_for_the_best_fifty(void **state) {
+    (void)state;
+    candidate c[NEAR_DEPTH + 1];
+    float near[NEAR_DEPTH + 1] = {0};
+    for (int i = 0; i <= NEAR_DEPTH; i++) c[i] = (candidate){.id = i, .bm25 = 100 - (float)i};
+    near[NEAR_DEPTH] = near[NEAR_DEPTH - 1] = 1000;
+    fusion_score(&(fusion){.near = 1}, &(fusion_pool){.c = c, .n = NEAR_DEPTH + 1, .near = near});
+    assert_float_equal(c[NEAR_DEPTH - 1].score, 51 + 1000, 1e-4);
+    assert_float_equal(c[NEAR_DEPTH].score, 50, 1e-4);
+}
+
 static void the_top_is_sorted_with_ties_to_the_smaller_id(void **state) {
     (void)state;
     candidate c[] = {{.id = 3, .score = 1}, {.id = 4, .score = 2}, {.id = 8, .score = 2}};
@@ -168,6 +192,8 @@ int main(void) {
         cmocka_unit_test(without_a_lexical_hit_the_dense_score_decides),
         cmocka_unit_test(rank_fusion_adds_reciprocal_ranks_where_there_is_a_rank),
         cmocka_unit_test(the_best_neighbour_lends_a_share_of_its_own_score),
+        cmocka_unit_test(nearness_counts_in_the_sum_alone),
+        cmocka_unit_test(nearness_is_for_the_best_fifty),
         cmocka_unit_test(the_top_is_sorted_with_ties_to_the_smaller_id),
         cmocka_unit_test(tuning_finds_the_weight_that_serves_both_sides),
         cmocka_unit_test(tuning_keeps_what_was_given_where_little_is_gained),

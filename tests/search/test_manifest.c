@@ -65,7 +65,7 @@ static void what_is_written_is_read_back(void **state) {
     manifest m, back;
     make_index(folder, &m);
     strcpy(m.cut, "context 64");
-    m.fuse = (fusion){FUSION_RRF, .7, .1, 3};
+    m.fuse = (fusion){FUSION_RRF, .7, .1, 3, .2};
     m.is_tuned = true;
     SUCCEEDS(manifest_write(folder, &m));
     SUCCEEDS(manifest_read(folder, &back));
@@ -83,7 +83,7 @@ static void what_is_written_is_read_back(void **state) {
     assert_int_equal(back.deleted[0], 7);
     assert_int_equal(back.deleted[1], 25);
     assert_true(back.fuse.mode == FUSION_RRF && back.fuse.lambda == .7 && back.fuse.share == .1 &&
-                back.fuse.reach == 3 && back.is_tuned);
+                back.fuse.reach == 3 && back.fuse.near == .2 && back.is_tuned);
     manifest_clear(&m);
     manifest_clear(&back);
     free(folder);

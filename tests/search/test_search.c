@@ -117,7 +117,7 @@ static void the_pool_scores_everybody_on_both_sides(void **state) {
     assert_float_equal(pool.c[1].score, 1, 1e-6);
     search_pool_clear(&pool);
 
-    o.neighbours.fn = neighbours_of; /* 1 and 3 join 2, 11 and 12 join 10 */
+    o.passages.neighbours = neighbours_of; /* 1 and 3 join 2, 11 and 12 join 10 */
     o.fuse.share = .1;
     SUCCEEDS(search_pool(s, "bridge", 6, up, &o, &pool));
     assert_int_equal(pool.n, 6);
@@ -126,6 +126,49 @@ static void the_pool_scores_everybody_on_both_sides(void **state) {
     assert_float_equal(pool.c[1].score, second + .1 * third, 1e-5);
     assert_float_equal(pool.c[0].score, .1 * (second > third ? second : third), 1e-5);
     search_pool_clear(&pool);
+    search_close(s);
+    manifest_clear(&m);
+    free(folder);
+}
+
+/* Tokens of passage 2 and 3: the question's 7 and 8 side by side, or far apart. */
+static status tokens_of(void *arg, int64_t id, const int32_t **ids, int64_t *n) {
+    static const int32_t together[] = {1, 7, 8, 1}, apart[14] = {7, [13] = 8};
+    if (id == *(int64_t *)arg) FAIL(ERR_IO, "passage %d cannot be read", (int)id);
+    *ids = id == 2 ? together : apart;
+    *n = id == 2 ? 4 : id == 3 ? 14 : 0;
+    return OK;
+}
+
+static void a_question_that_stands_together_scores_more(void **state) {
+    (void)state;
+    char *folder = make_folder();
+    const float up[2] = {0, 1};
+    int64_t broken = -1;
+    manifest m;
+    fusion_pool far, near;
+    search *s;
+    build(folder, true, &m);
+    SUCCEEDS(search_open(folder, &KEY, &s));
+    search_options o = search_defaults(s, SEARCH_HYBRID, 10);
+    SUCCEEDS(search_pool(s, "bridge", 6, up, &o, &far));
+    near_question words = {0};
+    near_add(&words, 7, 2);
+    near_add(&words, 8, 3);
+    o.near = &words;
+    o.passages.tokens = tokens_of;
+    o.passages.arg = &broken;
+    o.fuse.near = .5;
+    SUCCEEDS(search_pool(s, "bridge", 6, up, &o, &near));
+    assert_int_equal(near.n, far.n);
+    for (int64_t i = 0; i < near.n; i++) {
+        double gain = near.c[i].id == 2 ? .5 * (2 + 3) : near.c[i].id == 3 ? .5 * 3 : 0;
+        assert_float_equal(near.c[i].score, far.c[i].score + gain, 1e-5);
+    }
+    search_pool_clear(&near);
+    broken = 3;
+    FAILS(ERR_IO, "passage 3 cannot be read", search_pool(s, "bridge", 6, up, &o, &near));
+    search_pool_clear(&far);
     search_close(s);
     manifest_clear(&m);
     free(folder);
@@ -151,7 +194,7 @@ static void deleted_and_filtered_passages_are_in_no_mode(void **state) {
     for (int mode = SEARCH_BM25; mode <= SEARCH_HYBRID; mode++) {
         search_options o = search_defaults(s, (search_mode)mode, 10);
         o.filter.fn = not_three;
-        o.neighbours.fn = neighbours_of;
+        o.passages.neighbours = neighbours_of;
         int64_t n = ask(s, &o, "stone bridge hills", up, hits);
         assert_in_range(n, 2, 4); /* 2 and 11 by words; 1, 2, 11, 12 by vectors */
         for (int64_t i = 0; i < n; i++) assert_true(hits[i].id != 10 && hits[i].id != 3);
@@ -217,6 +260,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_mode_ranks_by_its_own_scores),
         cmocka_unit_test(the_pool_scores_everybody_on_both_sides),
+        cmocka_unit_test(a_question_that_stands_together_scores_more),
         cmocka_unit_test(deleted_and_filtered_passages_are_in_no_mode),
         cmocka_unit_test(without_vectors_only_words_can_be_searched),
         cmocka_unit_test(another_models_vectors_are_refused),
