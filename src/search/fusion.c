@@ -41,13 +41,17 @@ static void score_rrf(const fusion_pool *p, double *s) {
     free(ranked);
 }
 
-/* The others are too far behind to be looked at closely. */
+int64_t fusion_ahead(const fusion_pool *p, hit ahead[NEAR_DEPTH]) {
+    topk best = {.at = ahead, .k = NEAR_DEPTH};
+    for (int64_t i = 0; i < p->n; i++) topk_add(&best, (hit){i, p->c[i].score});
+    return best.n;
+}
+
 static void add_nearness(const fusion *f, const fusion_pool *p) {
-    hit best[NEAR_DEPTH];
-    topk t = {.at = best, .k = NEAR_DEPTH};
-    for (int64_t i = 0; i < p->n; i++) topk_add(&t, (hit){i, p->c[i].score});
-    for (int64_t i = 0; i < t.n; i++)
-        p->c[best[i].id].score += (float)(f->near * (double)p->near[best[i].id]);
+    hit ahead[NEAR_DEPTH];
+    int64_t n = fusion_ahead(p, ahead);
+    for (int64_t i = 0; i < n; i++)
+        p->c[ahead[i].id].score += (float)(f->near * (double)p->near[ahead[i].id]);
 }
 
 void fusion_score(const fusion *f, const fusion_pool *p) {

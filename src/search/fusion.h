@@ -52,6 +52,9 @@ typedef struct fusion_pool {
 /* Fills c[i].score; leaves the order (and so the neighbour indices) as it is. */
 void fusion_score(const fusion *f, const fusion_pool *pool);
 
+/* Indices of the candidates whose nearness counts, by the scores so far; returns how many. */
+int64_t fusion_ahead(const fusion_pool *pool, hit ahead[NEAR_DEPTH]);
+
 /* Best k by score, ties to the smaller id; hits [k]; returns how many. */
 int64_t fusion_top(const fusion_pool *pool, int64_t k, hit *hits);
 

@@ -176,17 +176,15 @@ static status score_both(const search *s, const char *question, size_t n, const 
     return st;
 }
 
-/* Nearness of the candidates that have the best chances so far. */
 static status look_near(const search_options *o, fusion_pool *pool) {
-    hit best[NEAR_DEPTH];
-    topk t = {.at = best, .k = NEAR_DEPTH};
-    for (int64_t i = 0; i < pool->n; i++) topk_add(&t, (hit){i, pool->c[i].score});
+    hit ahead[NEAR_DEPTH];
+    int64_t n_ahead = fusion_ahead(pool, ahead);
     pool->near = xcalloc((size_t)pool->n + 1, sizeof *pool->near);
-    for (int64_t i = 0; i < t.n; i++) {
+    for (int64_t i = 0; i < n_ahead; i++) {
         const int32_t *ids;
-        int64_t n;
-        TRY(o->passages.tokens(o->passages.arg, pool->c[best[i].id].id, &ids, &n));
-        pool->near[best[i].id] = (float)nearness(o->near, ids, n);
+        int64_t n, at = ahead[i].id;
+        TRY(o->passages.tokens(o->passages.arg, pool->c[at].id, &ids, &n));
+        pool->near[at] = (float)nearness(o->near, ids, n);
     }
     return OK;
 }
