@@ -2,7 +2,8 @@
  * scripts, so that both sides can be set side by side:
  *
  *   retriever   4 blocks, 64 questions of 16 tokens against 128 passages of 64 tokens, softmax
- *               over the batch; the plain transformer, without the bag of embeddings
+ *               over the batch; the plain transformer, without the bag of embeddings. ".ragged":
+ *               of lengths as real text has them, ".fill" the share of a padded batch that they are
  *   generator   4 + 4 blocks, 16 questions with 8 passages each, 80 tokens a pair, answers of
  *               24 tokens and EOS; vocabulary alone, and (".copy") with all that is trained here
  *
@@ -45,7 +46,20 @@ static void retriever_run(void *arg) {
     adamw_step(&s->opt, s->m->p, backend_cpu());
 }
 
-static void time_retriever(const bench *b) {
+/* Lengths of SQuAD's questions, and of its paragraphs in windows of 64, at every sixteenth of them. */
+static const int64_t question_lengths[16] = {6,  8,  9,  9,  10, 10, 11, 11,
+                                             12, 13, 13, 14, 15, 16, 18, 22};
+static const int64_t passage_lengths[16] = {4,  20, 36, 44, 54, 60, 64, 64,
+                                            64, 64, 64, 64, 64, 64, 64, 64};
+
+/* n spans side by side, their lengths taken from a list in turns; the caller frees. */
+static span *ragged(int64_t n, const int64_t lengths[16]) {
+    span *s = xmalloc((size_t)n * sizeof *s);
+    for (int64_t i = 0, at = 0; i < n; at = s[i++].end) s[i] = (span){at, at + lengths[i * 7 % 16]};
+    return s;
+}
+
+static void time_retriever(const bench *b, bool is_ragged) {
     rng r = rng_new(b->o.seed);
     retriever_config c = {.vocab = BENCH_VOCAB,
                           .dim = b->o.dim,
@@ -55,25 +69,31 @@ static void time_retriever(const bench *b) {
                           .n_heads = BENCH_HEADS,
                           .unit = true};
     int64_t n = b->o.size == BENCH_TINY ? 4 : 64, d = b->o.dim;
-    retriever_step s = {.m = retriever_new(&c, NULL, b->o.seed, true),
-                        .opt = adamw_default(),
-                        .n = n,
-                        .n_passages = 2 * n,
-                        .question_ids = bench_ids(&r, n * QUESTION, BENCH_VOCAB),
-                        .passage_ids = bench_ids(&r, 2 * n * PASSAGE, BENCH_VOCAB),
-                        .positive = xmalloc((size_t)n * sizeof(int32_t)),
-                        .questions = bench_spans(n, QUESTION),
-                        .passages = bench_spans(2 * n, PASSAGE)};
+    retriever_step s = {
+        .m = retriever_new(&c, NULL, b->o.seed, true),
+        .opt = adamw_default(),
+        .n = n,
+        .n_passages = 2 * n,
+        .positive = xmalloc((size_t)n * sizeof(int32_t)),
+        .questions = is_ragged ? ragged(n, question_lengths) : bench_spans(n, QUESTION),
+        .passages = is_ragged ? ragged(2 * n, passage_lengths) : bench_spans(2 * n, PASSAGE)};
+    int64_t asked = s.questions[n - 1].end, read = s.passages[2 * n - 1].end;
+    s.question_ids = bench_ids(&r, asked, BENCH_VOCAB);
+    s.passage_ids = bench_ids(&r, read, BENCH_VOCAB);
     for (int64_t i = 0; i < n; i++) s.positive[i] = (int32_t)i;
     arena *a = arena_new(0);
     s.g = graph_new(a, NULL, true);
 
     double seconds = bench_median_s(b, retriever_run, &s);
-    double tokens = (double)(n * QUESTION + 2 * n * PASSAGE);
+    double tokens = (double)(asked + read);
+    double padded = (double)(n * question_lengths[15] + 2 * n * passage_lengths[15]);
     double weights = (double)(BENCH_BLOCKS * 12 * d * d); /* attention 4, feed-forward 8 */
     double flops = 6 * weights * tokens / seconds;
     bench_say(b, (bench_figure){tokens / seconds, "tokens/s", flops, bench_model_peak(b)},
-              "train.retriever.d%ld", (long)d);
+              "train.retriever.d%ld%s", (long)d, is_ragged ? ".ragged" : "");
+    if (is_ragged)
+        bench_say(b, (bench_figure){100 * tokens / padded, "%", 0, 0},
+                  "train.retriever.d%ld.ragged.fill", (long)d);
 
     graph_free(s.g);
     arena_free(a);
@@ -171,7 +191,8 @@ static void time_generator(const bench *b, bool copies) {
 }
 
 status bench_train(const bench *b) {
-    time_retriever(b);
+    time_retriever(b, false);
+    time_retriever(b, true);
     time_generator(b, false);
     time_generator(b, true);
     return OK;

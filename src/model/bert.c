@@ -74,6 +74,7 @@ bert *bert_new(params *p, const bert_config *c) {
 
 void bert_free(bert *m) {
     if (!m) return;
+    bert_desks_free(m->desks);
     free(m->blocks);
     free(m);
 }

@@ -2,13 +2,16 @@
  * retriever between calls: fresh pages for every batch cost a tenth of the time. */
 #include "model/embedder.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/stop.h"
 
-/* Small enough that a batch's activations stay near the cores, large enough to fill the kernels. */
-enum { BATCH_TOKENS = 2048 };
+enum {
+    BATCH_TOKENS = 2048, /* of a graph: its activations stay near the cores and fill the kernels */
+    ROUND_TOKENS = 8192, /* of passages between two reports of progress */
+};
 
 static int64_t title_tokens(const retriever *m, const corpus *c, int64_t i) {
     int64_t n = c->title[i].end - c->title[i].begin;
@@ -26,9 +29,17 @@ int64_t embed_passage_ids(const retriever *m, const corpus *c, int64_t i, int32_
 static graph *inference_graph(retriever *m) {
     if (!m->inference) {
         m->inference_arena = arena_new(0);
-        m->inference = graph_new(m->inference_arena, NULL, false);
+        m->inference = graph_new(m->inference_arena, m->be, false);
     }
     return m->inference;
+}
+
+void embed_precisely(retriever *m, const backend *be) {
+    graph_free(m->inference);
+    arena_free(m->inference_arena);
+    m->inference = NULL;
+    m->inference_arena = NULL;
+    m->be = be;
 }
 
 static void run(retriever *m, const int32_t *ids, const span *texts, int64_t n, text_kind kind,
@@ -39,8 +50,23 @@ static void run(retriever *m, const int32_t *ids, const span *texts, int64_t n, 
     graph_reset(g, 0);
 }
 
+/* Rows of v [n, D] to unit length. */
+static void normalize(int64_t n, int64_t dim, float *v) {
+    for (int64_t i = 0; i < n; i++, v += dim) {
+        double sum = 0;
+        for (int64_t j = 0; j < dim; j++) sum += (double)v[j] * v[j];
+        float scale = sum > 0 ? (float)(1 / sqrt(sum)) : 0;
+        for (int64_t j = 0; j < dim; j++) v[j] *= scale;
+    }
+}
+
 void embed_texts(retriever *m, const int32_t *ids, const span *texts, int64_t n, text_kind kind,
                  float *out) {
+    const backend *be = m->be ? m->be : backend_cpu();
+    if (m->bert && bert_read(m->bert, be, ids, (spans){n, texts}, out)) {
+        if (m->c.unit) normalize(n, m->c.embedding_dim, out);
+        return;
+    }
     span *s = xmalloc((size_t)(n + 1) * sizeof *s);
     for (int64_t i = 0, j; i < n; i = j) {
         /* spans of this batch, moved to begin at the batch's first token */
@@ -63,15 +89,15 @@ status embed_passages(retriever *m, const corpus *c, const int64_t *index, int64
         span s = c->text[index ? index[i] : i];
         if (s.end - s.begin > longest) longest = s.end - s.begin;
     }
-    int32_t *ids = xmalloc((size_t)(BATCH_TOKENS + longest + EMBED_TITLE_MAX) * sizeof *ids);
-    span *texts = xmalloc((size_t)BATCH_TOKENS * sizeof *texts);
+    int32_t *ids = xmalloc((size_t)(ROUND_TOKENS + longest + EMBED_TITLE_MAX) * sizeof *ids);
+    span *texts = xmalloc((size_t)ROUND_TOKENS * sizeof *texts);
     status st = OK;
     for (int64_t i = 0, j; i < n && !st; i = j) {
         int64_t at = 0;
-        for (j = i; j < n && j - i < BATCH_TOKENS; j++) {
+        for (j = i; j < n && j - i < ROUND_TOKENS; j++) {
             int64_t p = index ? index[j] : j;
             span s = c->text[p];
-            if (j > i && at + title_tokens(m, c, p) + s.end - s.begin > BATCH_TOKENS) break;
+            if (j > i && at + title_tokens(m, c, p) + s.end - s.begin > ROUND_TOKENS) break;
             int64_t k = embed_passage_ids(m, c, p, ids + at);
             texts[j - i] = (span){at, at + k};
             at += k;

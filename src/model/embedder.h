@@ -11,6 +11,8 @@ enum {
     EMBED_TEXT_MAX = 16384, /* tokens of a text that count: bounds memory, whatever is asked */
 };
 
+/* The precision of all that follows (backend_precise); NULL, as at the beginning: backend_cpu. */
+void embed_precisely(retriever *m, const backend *be);
 /* Tokens of passage i as the retriever reads them (title in front where the model wants it)
  * into ids, which has room for EMBED_TITLE_MAX + the passage; returns how many. */
 int64_t embed_passage_ids(const retriever *m, const corpus *c, int64_t i, int32_t *ids);

@@ -40,6 +40,7 @@ typedef struct retriever {
     retriever_config c;
     params *p;
     tensor *log_scale; /* [1, 1]: log of 1/temperature */
+    const backend *be; /* precision of the embedder; NULL: backend_cpu */
     graph *inference;  /* made by the embedder at first use, and its memory */
     arena *inference_arena;
     bert *bert;            /* NULL: our own, and these: */

@@ -85,6 +85,7 @@ typedef struct dropout_mask {
 typedef struct backend {
     const char *name;    /* "ref", "avx2", ... */
     bool rounds_to_bf16; /* products in bf16 */
+    const struct narrow_kind *narrow; /* reading without a tape (narrow.h); NULL: it has none */
 
     void (*matmul)(const matmul *mm);
     void (*attention_forward)(const attention *at);

@@ -10,6 +10,8 @@
 #include "temp.h"
 #include "text/tokenizer.h"
 #include "util/json.h"
+#include "util/par.h"
+#include "util/rng.h"
 
 #define FOLDER TEST_DIR "/golden/bert"
 
@@ -281,6 +283,118 @@ static void weights_of_other_shapes_are_refused(void **state) {
 
 /* ---- published weights ---- */
 
+/* ---- without a tape ---- */
+
+enum { WIDTH = 128, TEXTS = 40 };
+
+/* A BERT of random weights, large enough that attention is uneven and the norms have work. */
+static retriever *random_bert(void) {
+    bert_config c = {.vocab = 97,
+                     .dim = WIDTH,
+                     .ffn = 256,
+                     .positions = 96,
+                     .types = 1,
+                     .n_blocks = 2,
+                     .n_heads = 4,
+                     .eps = 1e-12f,
+                     .first = 1,
+                     .last = 2,
+                     .max_tokens = 80};
+    retriever_config config = retriever_of_bert(&c, true);
+    retriever *m = retriever_new(&config, NULL, 7, false);
+    for (int i = 0; i < c.n_blocks; i++) {
+        const bert_block *b = &m->bert->blocks[i];
+        tensor *grown[] = {b->wqkv, b->wo, b->w1, b->w2, b->bqkv, b->b1, b->b2};
+        for (size_t t = 0; t < sizeof grown / sizeof *grown; t++)
+            for (int64_t j = 0; j < grown[t]->rows * grown[t]->cols; j++)
+                grown[t]->v[j] = grown[t]->rows > 1 ? 5 * grown[t]->v[j] : .02f * (float)(j % 17);
+    }
+    params_touch(m->p);
+    return m;
+}
+
+/* Texts of 0 to 84 tokens; the longest are cut to 78. */
+static int64_t random_texts(int32_t ids[TEXTS * 84], span at[TEXTS]) {
+    rng r = rng_new(11);
+    int64_t n = 0;
+    for (int i = 0; i < TEXTS; i++) {
+        int64_t begin = n;
+        for (int64_t j = rng_below(&r, 85); j > 0; j--) ids[n++] = 3 + (int32_t)rng_below(&r, 94);
+        at[i] = (span){begin, n};
+    }
+    return n;
+}
+
+static double cosine(const float *a, const float *b) {
+    double ab = 0, aa = 0, bb = 0;
+    for (int j = 0; j < WIDTH; j++) {
+        ab += (double)a[j] * b[j];
+        aa += (double)a[j] * a[j];
+        bb += (double)b[j] * b[j];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+/* The families of this processor that read on narrow rows, and each of them with bytes. */
+static int narrow_families(const backend *out[4]) {
+    static const char *const names[] = {"bf16", "amx"};
+    int n = 0;
+    for (int i = 0; i < 2; i++)
+        if (!backend_find(names[i], &out[n]) && out[n]->narrow) n++;
+    for (int i = 0, found = n; i < found; i++) out[n++] = backend_int8(out[i]);
+    err_clear();
+    return n;
+}
+
+static void vectors_of_narrow_rows_are_those_of_the_graph(void **state) {
+    (void)state;
+    static int32_t ids[TEXTS * 84];
+    static float want[TEXTS * WIDTH], got[TEXTS * WIDTH];
+    span at[TEXTS];
+    const backend *families[4];
+    retriever *m = random_bert();
+    random_texts(ids, at);
+    embed_precisely(m, f32_backend());
+    embed_texts(m, ids, at, TEXTS, TEXT_PASSAGE, want);
+    for (int f = 0, n = narrow_families(families); f < n; f++) {
+        bool bytes = f >= n / 2;
+        memset(got, 0, sizeof got);
+        assert_true(bert_read(m->bert, families[f], ids, (spans){TEXTS, at}, got));
+        for (int i = 0; i < TEXTS; i++) {
+            double c = cosine(got + i * WIDTH, want + i * WIDTH), least = bytes ? .998 : .9999;
+            if (!(c >= least))
+                fail_msg("%s%s: text %d of %ld tokens has a cosine of %.6f, wanted %.4f",
+                         families[f]->name, bytes ? " in bytes" : "", i,
+                         (long)(at[i].end - at[i].begin), c, least);
+        }
+    }
+    retriever_free(m);
+}
+
+static void narrow_rows_do_not_depend_on_company_or_threads(void **state) {
+    (void)state;
+    static int32_t ids[TEXTS * 84];
+    static float want[TEXTS * WIDTH], got[TEXTS * WIDTH];
+    span at[TEXTS];
+    const backend *families[4];
+    retriever *m = random_bert();
+    random_texts(ids, at);
+    for (int f = 0, n = narrow_families(families); f < n; f++) {
+        par_threads_set(1);
+        bert_read(m->bert, families[f], ids, (spans){TEXTS, at}, want);
+        for (int threads = 2; threads <= 5; threads += 3) {
+            par_threads_set(threads);
+            bert_read(m->bert, families[f], ids, (spans){TEXTS, at}, got);
+            assert_memory_equal(got, want, sizeof got);
+        }
+        for (int i = 0; i < TEXTS; i++)
+            bert_read(m->bert, families[f], ids, (spans){1, &at[i]}, got + i * WIDTH);
+        assert_memory_equal(got, want, sizeof got);
+    }
+    par_threads_set(0);
+    retriever_free(m);
+}
+
 static void minilm_gives_the_published_vectors(void **state) {
     (void)state;
     const char *folder = getenv("RAGLAN_TEST_MINILM");
@@ -314,6 +428,8 @@ int main(void) {
         cmocka_unit_test(the_configuration_comes_back_from_json),
         cmocka_unit_test(another_architecture_is_refused_by_name),
         cmocka_unit_test(weights_of_other_shapes_are_refused),
+        cmocka_unit_test(vectors_of_narrow_rows_are_those_of_the_graph),
+        cmocka_unit_test(narrow_rows_do_not_depend_on_company_or_threads),
         cmocka_unit_test(minilm_gives_the_published_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

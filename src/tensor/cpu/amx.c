@@ -6,7 +6,7 @@
  * loading a tile takes 8 from L1. So c is kept as 2 x 2 tiles: 4 loads feed 4 products, and
  * every step of 32 of k reads 4 KiB for 64 cycles of arithmetic. A panel of a (32 x KC) stays
  * in L1 while panels of b stream from L2 at half of what it can deliver. */
-#include "tensor/cpu/cpu_int.h"
+#include "tensor/cpu/narrow_int.h"
 
 #include <immintrin.h>
 #include <pthread.h>
@@ -95,7 +95,58 @@ static void kernel(int64_t k, const char *a, const char *b, int64_t rows, int64_
     }
 }
 
+/* ---- rows as they lie (narrow.h) ---- */
+
+/* What is fetched before its use: tiles are loaded 16 lines at once and wait for all of them. */
+enum { AHEAD = 4 * STEP_BYTES };
+
+static inline __attribute__((always_inline)) void
+multiply_rows(int64_t k, const uint16_t *a, int64_t lda, const char *b, bool low) {
+    for (int64_t p = 0; p < k; p += 32, a += 32, b += STEP_BYTES) {
+        for (int64_t i = 0; i < STEP_BYTES; i += 64) _mm_prefetch(b + AHEAD + i, _MM_HINT_T0);
+        _tile_loadd(4, a, 2 * lda);
+        _tile_loadd(6, b, 128);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + 64, 128);
+        _tile_dpbf16ps(1, 4, 7);
+        if (low) {
+            _tile_loadd(5, a + 16 * lda, 2 * lda);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+}
+
+static void block_rows(int64_t k, const uint16_t *a, int64_t lda, const char *b, int64_t rows,
+                       float *c, int64_t ldc, bool add) {
+    int64_t stride = ldc * 4;
+    bool low = rows > 16;
+    amx_configure();
+    if (add) {
+        _tile_loadd(0, c, stride);
+        _tile_loadd(1, c + 16, stride);
+        _tile_loadd(2, c + 16 * ldc, stride);
+        _tile_loadd(3, c + 16 * ldc + 16, stride);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    if (low)
+        multiply_rows(k, a, lda, b, true);
+    else
+        multiply_rows(k, a, lda, b, false);
+    _tile_stored(0, c, stride);
+    _tile_stored(1, c + 16, stride);
+    if (!low) return;
+    _tile_stored(2, c + 16 * ldc, stride);
+    _tile_stored(3, c + 16 * ldc + 16, stride);
+}
+
 static gemm_kind gemm_amx;
+const narrow_kind narrow_amx = {.g = &gemm_amx, .block = block_rows};
+
 static void matmul_amx(const matmul *mm) {
     gemm_run(&gemm_amx, mm);
 }
@@ -112,6 +163,7 @@ static void fill(void) {
     gemm_amx.kernel = kernel;
     table = *backend_bf16();
     table.name = "amx";
+    table.narrow = &narrow_amx;
     table.matmul = matmul_amx;
     table.attention_forward = attention_forward_amx;
     table.attention_backward = attention_backward_amx;

@@ -4,6 +4,8 @@
 #define PRODUCT_BF16
 #include "tensor/cpu/product512.h"
 
+#include "tensor/cpu/narrow_int.h"
+
 #include <pthread.h>
 
 const gemm_kind gemm_bf16 = {.mr = LINES,
@@ -24,11 +26,14 @@ static void attention_backward_bf16(const attention *at) {
     attention_backward(&gemm_bf16, &rows_avx512, at);
 }
 
+const narrow_kind narrow_bf16 = {.g = &gemm_bf16, .block = narrow_block_bf16};
+
 static backend table;
 static void fill(void) {
     table = *backend_avx512();
     table.name = "bf16";
     table.rounds_to_bf16 = true;
+    table.narrow = &narrow_bf16;
     table.matmul = matmul_bf16;
     table.attention_forward = attention_forward_bf16;
     table.attention_backward = attention_backward_bf16;

@@ -79,6 +79,8 @@ size_t gemm_a_bytes(const gemm_kind *g, int64_t m, int64_t k);
 size_t gemm_b_bytes(const gemm_kind *g, int64_t k, int64_t n);
 /* The whole product on all threads. */
 void gemm_run(const gemm_kind *g, const matmul *mm);
+/* All of op(b), a leaf weight, in panels that are kept with it. */
+const char *gemm_cached(const gemm_kind *g, const matmul *mm);
 /* Packs op(b) rows k0..k0+k-1 on all threads. */
 void gemm_pack_b(const gemm_kind *g, const matmul *mm, int64_t k0, int64_t k, char *panels);
 /* c [m, n] = (+=) panels times panels on this thread; panels as made with their own k. */

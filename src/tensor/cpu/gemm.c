@@ -87,6 +87,10 @@ static void pack_all(const void *kind, const matmul *mm, char *panels) {
     gemm_pack_b(kind, mm, 0, mm->k, panels);
 }
 
+const char *gemm_cached(const gemm_kind *g, const matmul *mm) {
+    return pack_get(mm->packs, PACK_FLOAT, g, mm, gemm_b_bytes(g, mm->k, mm->n), pack_all);
+}
+
 /* ---- blocks of c ---- */
 
 void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char *a, const char *b,
@@ -193,7 +197,7 @@ void gemm_run(const gemm_kind *g, const matmul *mm) {
     if (mm->m <= 0 || mm->n <= 0) return;
     product p = {.g = g, .mm = mm, .k = mm->k};
     if (mm->packs) {
-        p.b = pack_get(mm->packs, PACK_FLOAT, g, mm, gemm_b_bytes(g, mm->k, mm->n), pack_all);
+        p.b = gemm_cached(g, mm);
         p.kc = KC_CACHED / g->elem;
         run_tasks(&p);
         return;

@@ -22,7 +22,7 @@
  * by signed bytes: rows are moved up by 128, and 128 times a column's sum comes off at the end.
  * AVX2 multiplies |x| by w with x's sign: 2 * 127 * 127 fits the 16 bits of VPMADDUBSW. A task
  * rounds its rows once; a block of them stays in L1 while panels of b stream from L2. */
-#include "tensor/cpu/cpu_int.h"
+#include "tensor/cpu/narrow_int.h"
 #include "tensor/cpu/pieces.h"
 #include "util/par.h"
 
@@ -39,7 +39,8 @@ enum {
     B_BYTES = 512 << 10, /* of b's panels that stay in L2 while rows go by */
     TASK_OPS = 1 << 21,  /* a smaller task costs more to hand out than it gains */
     TASKS_A_THREAD = 4,
-    FEW = 16, /* rows: fewer take as long, the time that b takes to be read */
+    FEW = 16,                /* rows: fewer take as long, the time that b takes to be read */
+    AHEAD = 4 * STEP * COLS, /* bytes of b that are fetched before tiles ask for them (amx.c) */
 };
 
 /* Inlined into functions of each instruction set, where the compiler makes vectors of it. */
@@ -211,6 +212,8 @@ TILES static void kernel_amx(int64_t kp, const uint8_t *a, const int8_t *b, int6
     _tile_zero(2);
     _tile_zero(3);
     for (int64_t p = 0; p < kp; p += STEP, b += STEP * COLS) {
+        for (int64_t i = 0; i < STEP * COLS; i += 64)
+            _mm_prefetch((const char *)b + AHEAD + i, _MM_HINT_T0);
         _tile_loadd(4, a + p, kp);
         _tile_loadd(6, b, 4 * COLS);
         _tile_dpbssd(0, 4, 6);
@@ -237,21 +240,15 @@ static const int8_kind kind_amx = {0, round_signed, kernel_amx, scale_signed};
 /* ---- packed weights ---- */
 
 /* The parts of a packed copy. */
-typedef struct weights {
-    int8_t *panels; /* [n / COLS][kp / 4][COLS][4] */
-    float *scale;   /* [n, rounded up to COLS] */
-    int32_t *sum;   /* likewise */
-} weights;
-
-static weights parts_of(char *at, int64_t n, int64_t kp) {
+static int8_weights parts_of(char *at, int64_t n, int64_t kp) {
     int64_t wide = round_up(n, COLS);
     char *scale = at + wide * kp;
-    return (weights){(int8_t *)at, (float *)scale, (int32_t *)(scale + wide * 4)};
+    return (int8_weights){(int8_t *)at, (float *)scale, (int32_t *)(scale + wide * 4)};
 }
 
 typedef struct packing {
     const matmul *mm;
-    weights to;
+    int8_weights to;
     int64_t kp;
 } packing;
 
@@ -290,8 +287,9 @@ static void pack(const void *kind, const matmul *mm, char *at) {
     par_for(cuts(mm->n, COLS), pack_panel, &p);
 }
 
-static weights packed(const matmul *mm, int64_t kp) {
+int8_weights int8_cached(const matmul *mm) {
     static const char order = 0; /* of the panels: one for all sets of instructions */
+    int64_t kp = round_up(mm->k, STEP);
     size_t bytes = (size_t)(round_up(mm->n, COLS) * (kp + 8));
     return parts_of((char *)pack_get(mm->packs, PACK_INT8, &order, mm, bytes, pack), mm->n, kp);
 }
@@ -302,7 +300,7 @@ typedef struct product {
     const int8_kind *kind;
     const backend *base; /* for the activation */
     const matmul *mm;
-    weights b;
+    int8_weights b;
     int64_t kp;
     int64_t rows, cols, col_cuts; /* of one task: whole blocks */
 } product;
@@ -366,7 +364,7 @@ static void run(const int8_kind *kind, const backend *base, const matmul *mm) {
     }
     if (mm->m <= 0 || mm->n <= 0) return;
     product p = {.kind = kind, .base = base, .mm = mm, .kp = round_up(mm->k, STEP)};
-    p.b = packed(mm, p.kp);
+    p.b = int8_cached(mm);
     int64_t ops = 2 * most(mm->m, FEW) * mm->n * p.kp;
     int64_t wanted = most(1, least(TASKS_A_THREAD * par_threads(), ops / TASK_OPS));
     p.rows = round_up(least(MC, cuts(mm->m, wanted)), ROWS);
@@ -396,6 +394,7 @@ static struct {
     const char *name;
     void (*matmul)(const matmul *mm);
     backend table;
+    narrow_kind narrow;
 } tables[] = {{.name = "ref", .matmul = matmul_ref},
               {.name = "avx2", .matmul = matmul_avx2},
               {.name = "avx512", .matmul = matmul_avx512},
@@ -408,6 +407,12 @@ static void fill(void) {
         if (backend_find(tables[i].name, &base)) continue; /* not here: never asked for */
         tables[i].table = *base;
         tables[i].table.matmul = tables[i].matmul;
+        if (!base->narrow) continue;
+        const int8_kind *kind = best_kind(base == backend_amx() ? CPU_AMX_INT8 : 0);
+        tables[i].narrow = *base->narrow;
+        tables[i].narrow.bytes = kind->kernel;
+        tables[i].narrow.offset = kind->offset;
+        tables[i].table.narrow = &tables[i].narrow;
     }
     err_clear();
 }
