@@ -213,15 +213,15 @@ static tensor *next_probabilities(decoding *d, const int64_t *row, int64_t n) {
     return t_copy_probabilities(g, &h);
 }
 
-static double logit_of(double log_prob) {
-    return log_prob - log(fmax(-expm1(log_prob), 1e-30));
+double decoded_empty_logit(const decoded *d) {
+    return d->empty_log_prob - log(fmax(-expm1(d->empty_log_prob), 1e-30));
 }
 
 /* A short answer is the best span, unless the first step finds it likelier that there is none. */
 static void choose_answer(const decoding *d, const asking *q) {
     decoded *out = q->out;
     if (out->n_span > 0) {
-        bool is_there = logit_of(out->empty_log_prob) + empty_bias(d, q) < 0;
+        bool is_there = decoded_empty_logit(out) + empty_bias(d, q) < 0;
         out->n = is_there ? out->n_span : 0;
         out->log_prob = is_there ? out->span_log_prob : out->empty_log_prob;
         out->is_cut = false;

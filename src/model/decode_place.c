@@ -5,13 +5,14 @@
 
 #include "model/decode_int.h"
 
-/* The log of the sum of exponentials of a column of scores over a question's source rows. */
-static double log_sum(const reader_batch *b, span rows, const float *score) {
+/* The log of the sum of exponentials of a column of scores over a question's rows: all, as in
+ * training (generator_loss), or those of titles and passages. */
+static double log_sum(const reader_batch *b, span rows, const float *score, bool all) {
     double top = -INFINITY, sum = 0;
     for (int64_t r = rows.begin; r < rows.end; r++)
-        if (b->source_id[r] >= 0 && score[2 * r] > top) top = score[2 * r];
+        if ((all || b->source_id[r] >= 0) && score[2 * r] > top) top = score[2 * r];
     for (int64_t r = rows.begin; r < rows.end; r++)
-        if (b->source_id[r] >= 0) sum += exp(score[2 * r] - top);
+        if (all || b->source_id[r] >= 0) sum += exp(score[2 * r] - top);
     return top + log(sum);
 }
 
@@ -31,11 +32,12 @@ static void best_span(const reader_batch *b, span pair, const float *score, int6
 void place_answer(const reader_batch *b, int64_t question, const float *score, int64_t most,
                   decoded *out) {
     span rows = b->questions[question], pairs = b->pairs_of[question];
-    double starts = log_sum(b, rows, score), ends = log_sum(b, rows, score + 1);
+    double total = log_sum(b, rows, score, true) + log_sum(b, rows, score + 1, true);
+    double starts = log_sum(b, rows, score, false);
     for (int64_t i = pairs.begin; i < pairs.end; i++) {
         double *share = &out->passage_share[i - pairs.begin];
         for (int64_t r = b->pairs[i].begin; r < b->pairs[i].end; r++)
             if (b->source_id[r] >= 0) *share += exp(score[2 * r] - starts);
-        best_span(b, b->pairs[i], score, most, starts + ends, out);
+        best_span(b, b->pairs[i], score, most, total, out);
     }
 }

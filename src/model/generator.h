@@ -84,8 +84,8 @@ typedef struct decoded {
     double log_prob; /* of the whole answer, EOS included, biases too; may_place: span_log_prob,
                               or empty_log_prob where there is none */
     double empty_log_prob; /* of EOS first, without any bias */
-    double *passage_share; /* [n_passages] who to credit: softmax of the start scores, summed over
-                              each passage's rows; sums to 1 where there are rows */
+    double *passage_share; /* [n_passages] who to credit: softmax of the start scores over the rows
+                              of passages, summed over each one's; sums to 1 where there are any */
     int64_t n_passages;
     bool is_cut;          /* the length cap ended it */
     int32_t *span_ids;    /* [n_span] the best stretch of one passage by start and end scores */
@@ -93,6 +93,9 @@ typedef struct decoded {
     double span_log_prob; /* of its start and end, each among all rows of the question */
     bool is_done;         /* all of the above is there */
 } decoded;
+
+/* The log-odds of "not in these documents", without any bias: what a threshold is laid on. */
+double decoded_empty_logit(const decoded *d);
 
 /* A batch of questions in different states: new ones are admitted as others end, and each step writes
  * one token of every answer. What a server turns; eval does, too. One thread at a time, and one

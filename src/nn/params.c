@@ -1,6 +1,6 @@
 /* Parameters over flat arrays. A tensor begins at a multiple of 64 bytes, so the arrays hold
- * small gaps; those stay zero in all four, which lets the gradient norm and the clearing of
- * gradients run over each array as a whole. */
+ * small gaps; in gradients and moments those stay zero, which lets the gradient norm and the
+ * clearing of gradients run over each array as a whole. */
 #include "nn/params_int.h"
 
 #include "util/par.h"

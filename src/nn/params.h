@@ -1,7 +1,8 @@
 #ifndef RAGLAN_NN_PARAMS_H
 #define RAGLAN_NN_PARAMS_H
 /* A model's parameters: named leaf tensors over flat arrays (values, gradients, AdamW's two
- * moments), so that clipping, the optimizer and the checkpoint are each one loop. */
+ * moments), so that clipping, the optimizer and the checkpoint are each one loop. A model that is
+ * only read has no gradients, and a file's own bytes may be its values (st_map_params). */
 #include "tensor/tensor.h"
 #include "util/rng.h"
 

@@ -1,11 +1,11 @@
 #ifndef RAGLAN_NN_PARAMS_INT_H
 #define RAGLAN_NN_PARAMS_INT_H
-/* The inside of params, shared by params.c, adamw.c and safetensors.c. */
+/* The inside of params, shared by params.c, adamw.c, muon.c and st_params.c. */
 #include "nn/params.h"
 
 typedef struct param {
     char *name;
-    tensor *t;  /* v and d point into the flat arrays once built */
+    tensor *t;  /* once built v lies in `value`, or in the mapped file, and d in `grad` */
     int64_t at; /* first element in the flat arrays, a multiple of 16 (64 bytes) */
     param_options o;
 } param;

@@ -143,14 +143,23 @@ bool rag_knows_tokenizer(rag *r, const char *hash) {
     return known;
 }
 
-static status find_model(rag *r, const char *type, const char *identifier, checkpoint *out,
-                         bool *found) {
-    TRY(checkpoint_find(r->home, type, identifier, CHECKPOINT_BEST, out));
-    *found = out->identifier[0] != 0;
-    if (!*found) return OK;
-    if (!strcmp(type, "retriever")) return rag_need_reads(r, out);
-    TRY(rag_need_tokenizer(r));
-    return check_tokenizer(r, out);
+/* The best checkpoint of a type, or the one named: `make` builds the model that it is of, whose
+ * parameters are then mapped. OK with an empty checkpoint where there is none. */
+static status load_model(rag *r, const char *type, const char *identifier,
+                         status (*make)(rag *r, const checkpoint *c, params **p), checkpoint *out) {
+    checkpoint c = {0};
+    params *p = NULL;
+    TRY(checkpoint_find(r->home, type, identifier, CHECKPOINT_BEST, &c));
+    status st = OK;
+    if (c.identifier[0]) {
+        st = make(r, &c, &p);
+        if (!st) st = checkpoint_map(r->home, &c, p);
+    }
+    if (st)
+        checkpoint_clear(&c);
+    else
+        *out = c;
+    return st;
 }
 
 /* A training run beside us may remove a checkpoint between its being found and its being read:
@@ -164,25 +173,25 @@ static status retry_while_replaced(status (*load)(rag *r), rag *r) {
     return st;
 }
 
-static status load_retriever(rag *r) {
-    bool found = false;
-    checkpoint c = {0};
+static status make_retriever(rag *r, const checkpoint *c, params **p) {
     retriever_config config;
-    status st = find_model(r, "retriever", r->o.retriever, &c, &found);
-    if (!st && found) st = retriever_config_read(json_object_get(c.meta, "config"), &config);
-    if (!st && found) {
-        r->m = retriever_new(&config, NULL, PARAMS_BLANK, false);
-        st = r->m ? checkpoint_map(r->home, &c, r->m->p) : ERR_MEM;
-    }
+    TRY(rag_need_reads(r, c));
+    TRY(retriever_config_read(json_object_get(c->meta, "config"), &config));
+    r->m = retriever_new(&config, NULL, PARAMS_BLANK, false);
+    if (!r->m) return ERR_MEM;
+    *p = r->m->p;
+    return OK;
+}
+
+static status load_retriever(rag *r) {
+    status st = load_model(r, "retriever", r->o.retriever, make_retriever, &r->m_checkpoint);
     if (st) {
         retriever_free(r->m);
         r->m = NULL;
-        checkpoint_clear(&c);
         return st;
     }
-    r->m_checkpoint = c;
     r->sought_retriever = true;
-    r->has_retriever = found;
+    r->has_retriever = r->m != NULL;
     return OK;
 }
 
@@ -192,28 +201,28 @@ status rag_need_retriever(rag *r, bool *has) {
     return OK;
 }
 
-static status load_generator(rag *r) {
-    bool found = false;
-    checkpoint c = {0};
+static status make_generator(rag *r, const checkpoint *c, params **p) {
     generator_config config;
-    status st = find_model(r, "generator", r->o.generator, &c, &found);
-    if (!st && !found)
-        st = err_set(ERR_STATE, __FILE__, __LINE__,
-                     "%s has no generator yet: run `raglan train generator --save_dir %s`", r->home,
-                     r->home_word);
-    if (!st) st = generator_config_read(json_object_get(c.meta, "config"), &config);
-    if (!st) {
-        r->g = generator_new(&config, PARAMS_BLANK, false);
-        st = r->g ? checkpoint_map(r->home, &c, r->g->p) : ERR_MEM;
-    }
+    TRY(rag_need_tokenizer(r));
+    TRY(check_tokenizer(r, c));
+    TRY(generator_config_read(json_object_get(c->meta, "config"), &config));
+    r->g = generator_new(&config, PARAMS_BLANK, false);
+    if (!r->g) return ERR_MEM;
+    r->g->empty_bias = (float)json_num(json_object_get(c->meta, "dev"), "empty_bias", 0);
+    *p = r->g->p;
+    return OK;
+}
+
+static status load_generator(rag *r) {
+    status st = load_model(r, "generator", r->o.generator, make_generator, &r->g_checkpoint);
     if (st) {
         generator_free(r->g);
         r->g = NULL;
-        checkpoint_clear(&c);
         return st;
     }
-    r->g->empty_bias = (float)json_num(json_object_get(c.meta, "dev"), "empty_bias", 0);
-    r->g_checkpoint = c;
+    if (!r->g)
+        FAIL(ERR_STATE, "%s has no generator yet: run `raglan train generator --save_dir %s`",
+             r->home, r->home_word);
     return OK;
 }
 

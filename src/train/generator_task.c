@@ -286,7 +286,7 @@ static void answer_dev(generator_task *k, arena *a, int64_t first, int64_t n, de
     for (int64_t i = 0; i < n; i++) {
         out[i].text = text_of(k, a, d[i].ids, d[i].n);
         out[i].place = text_of(k, a, d[i].span_ids, d[i].n_span);
-        out[i].empty = d[i].empty_log_prob - log(fmax(-expm1(d[i].empty_log_prob), 1e-30));
+        out[i].empty = decoded_empty_logit(&d[i]);
     }
 }
 
