@@ -72,6 +72,9 @@ int cmd_train(int argc, char **argv) {
         {.help = "optimisation"},
         {"batch_size", OPT_INT, &q.batch_size, NULL, 2, 65536, "N",
          "pairs (retriever, 256) or questions (generator, 32) a step", false},
+        {"accumulate", OPT_INT, &q.accumulate, NULL, 1, 65536, "N",
+         "batches a step whose gradients add up (1): the retriever's are one large batch, each "
+         "text a negative for all", false},
         {"learning_rate", OPT_FLOAT, &q.learning_rate, NULL, 1e-9, 10, "LR",
          "greatest learning rate", false},
         {"weight_decay", OPT_FLOAT, &q.weight_decay, NULL, 0, 10, "W",

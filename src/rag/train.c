@@ -17,6 +17,7 @@ const train_request train_request_none = {.vocab_size = -1,
                                           .embedding_dim = -1,
                                           .title = -1,
                                           .batch_size = -1,
+                                          .accumulate = -1,
                                           .num_iters = -1,
                                           .lr_warmup = -1,
                                           .steps_per_report = -1,
@@ -230,6 +231,7 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
     if (batch != o.batch_size) o.block_batch = batch < o.block_batch ? batch : o.block_batch;
     if (imported) o.block_batch = batch;
     o.batch_size = batch;
+    o.accumulate = pick(&run, "accumulate", q->accumulate, o.accumulate);
     o.hard_negatives = pick(&run, "hard_negatives", q->hard_negatives, o.hard_negatives);
     run_defaults d = {.num_iters = q->published ? 100000 : 1500,
                       .warmup = q->published ? 200 : 50,
@@ -249,7 +251,7 @@ static status run_retriever(rag *r, const train_request *q, material *m, const l
                            .beta2 = 0.999};
     train_options loop = loop_options(r, q, &run, &d);
     o.seed = loop.seed;
-    if (!q->published) loop.useful_iters = useful_steps(m->c, batch);
+    if (!q->published) loop.useful_iters = useful_steps(m->c, batch * o.accumulate);
 
     float *idf = corpus_idf(m->c, c.vocab);
     retriever *model = retriever_new(&c, idf, loop.seed, true);
@@ -395,6 +397,7 @@ status rag_train_generator(rag *r, const train_request *q) {
     merge run = {m.old_run, json_object()};
     if (!st) {
         o.batch_size = pick(&run, "batch_size", q->batch_size, q->published ? 32 : o.batch_size);
+        o.accumulate = pick(&run, "accumulate", q->accumulate, o.accumulate);
         o.full_answers = pick(&run, "full_answers", q->full_answers, q->published);
         int64_t k = pick(&run, "top_k", q->top_k, q->published ? 50 : 8);
         if (k < o.n_passages) o.n_passages = k;

@@ -17,7 +17,8 @@ typedef struct train_request {
     int64_t dim, num_blocks, num_heads, embedding_dim;
     int title; /* -1: not given */
     /* the run */
-    int64_t batch_size, num_iters, lr_warmup, steps_per_report, steps_per_eval, patience, seed;
+    int64_t batch_size, accumulate, num_iters, lr_warmup, steps_per_report, steps_per_eval,
+        patience, seed;
     int64_t top_k; /* passages fetched for each question before generator training */
     int64_t hard_negatives;
     double learning_rate, weight_decay, minutes, dropout,

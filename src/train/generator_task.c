@@ -11,6 +11,7 @@
 
 generator_task_options generator_task_defaults(void) {
     return (generator_task_options){.batch_size = 32,
+                                    .accumulate = 1,
                                     .n_passages = READER_PASSAGES,
                                     .early_passages = 1,
                                     .early_share = 0.7f,
@@ -229,12 +230,12 @@ static int64_t rows_of(const reader_question *q) {
     return n;
 }
 
-/* A step in parts of at most PART_ROWS rows, whose gradients add up: memory does not grow with
- * the batch. A part weighs as many questions as it has. */
+/* A step in parts of at most a slice and PART_ROWS rows, whose gradients add up: memory does not
+ * grow with the batch. A part weighs as many questions as it has. */
 static status task_step(void *self, int64_t step, int64_t total, rng *r, step_result *out) {
     generator_task *k = self;
     uint64_t seed = rng_next(r);
-    int64_t n = k->o.batch_size;
+    int64_t slice = k->o.batch_size, n = slice * k->o.accumulate;
     float done = total > 0 ? (float)step / (float)total : 0;
     arena_reset(k->inputs, 0);
     reader_question *qs = ARENA_ARRAY(k->inputs, reader_question, n);
@@ -242,7 +243,8 @@ static status task_step(void *self, int64_t step, int64_t total, rng *r, step_re
 
     for (int64_t i = 0, j; i < n; i = j) {
         int64_t rows = rows_of(&qs[i]);
-        for (j = i + 1; j < n && rows + rows_of(&qs[j]) <= PART_ROWS; j++) rows += rows_of(&qs[j]);
+        for (j = i + 1; j % slice && rows + rows_of(&qs[j]) <= PART_ROWS; j++)
+            rows += rows_of(&qs[j]);
         graph_reset(k->g, rng_hash(seed, (uint64_t)i));
         reader_batch b = reader_batch_new(k->a, k->tr, &k->m->c.limits, qs + i, j - i);
         tensor *loss = generator_loss(k->m, k->g, &b, k->o.place_weight, NULL);

@@ -12,7 +12,8 @@
 #include "train/trainer.h"
 
 typedef struct generator_task_options {
-    int64_t batch_size;     /* questions a step */
+    int64_t batch_size;     /* questions a slice */
+    int64_t accumulate;     /* slices a step: their gradients add up */
     int64_t n_passages;     /* passages a question while training */
     int64_t early_passages; /* fewer in the first early_share of the steps: more questions in the
                                same time */

@@ -1,20 +1,18 @@
-/* A retriever's training step: choosing pairs, masking, the losses. Which questions a step sees
- * follows from its number alone, crops and negatives are drawn from the rng it is handed. */
-#include "train/retriever_task.h"
+/* A retriever's training step: its losses, on a batch as a whole or in slices. */
+#include "train/retriever_task_int.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/dev_retrieval.h"
 #include "util/hash.h"
 
-enum { CROP_MIN = 4, CROP_MAX = 16, HARD_POOL = 20 };
 static const double LEAST_LABELS = 1.0 / 32; /* of a batch, however few there are */
 
 retriever_task_options retriever_task_defaults(void) {
     return (retriever_task_options){.batch_size = 256,
                                     .block_batch = 128,
+                                    .accumulate = 1,
                                     .hard_negatives = 1,
                                     .label_share = 0.5f,
                                     .crop_share = 0.4f,
@@ -23,25 +21,6 @@ retriever_task_options retriever_task_defaults(void) {
                                     .dev_questions = 500,
                                     .dev_passages = 8192};
 }
-
-struct retriever_task {
-    retriever *m;
-    const corpus *c;
-    const tokenizer *t;
-    const qa_set *train, *dev;
-    const lexical *lex;
-    retriever_task_options o;
-    dev_retrieval *figures;
-    int64_t *labelled; /* [n_labelled] train questions with a relevant passage */
-    int64_t n_labelled;
-    int64_t *order;  /* [n_labelled] this epoch's order */
-    int64_t epoch;   /* of order; -1: none yet */
-    int64_t longest; /* tokens of the longest passage with its title */
-    int64_t *hard;   /* [train->n, HARD_POOL] corpus indexes, -1 pads; -2 first: not sought yet */
-    uint64_t *text;  /* [c->n] hash of each passage's tokens: equal ones are duplicates */
-    arena *a;
-    graph *g;
-};
 
 static int64_t longest_passage(const corpus *c) {
     int64_t n = 0;
@@ -77,9 +56,10 @@ status retriever_task_new(retriever *m, const corpus *c, const tokenizer *t, con
     k->longest = longest_passage(c) + EMBED_TITLE_MAX;
     k->order = xmalloc((size_t)(k->n_labelled + 1) * sizeof *k->order);
     k->hard = xmalloc((size_t)(train->n + 1) * HARD_POOL * sizeof *k->hard);
-    for (int64_t i = 0; i < train->n; i++) k->hard[i * HARD_POOL] = -2;
+    for (int64_t i = 0; i < train->n; i++) k->hard[i * HARD_POOL] = HARD_UNKNOWN;
     k->text = hash_texts(c);
     k->a = arena_new(0);
+    k->inputs = arena_new(0);
     k->g = graph_new(k->a, NULL, true);
     if (o->recompute) graph_recompute(k->g);
     status st =
@@ -102,185 +82,13 @@ void retriever_task_free(retriever_task *k) {
     if (!k) return;
     graph_free(k->g);
     arena_free(k->a);
+    arena_free(k->inputs);
     dev_retrieval_free(k->figures);
     free(k->labelled);
     free(k->order);
     free(k->hard);
     free(k->text);
     free(k);
-}
-
-/* ---- which questions ---- */
-
-/* The i-th labelled question of the whole run: epochs are shuffles that depend on the seed
- * and their number alone, so a resumed run goes on with the same questions. */
-static int64_t labelled_at(retriever_task *k, int64_t i) {
-    int64_t epoch = i / k->n_labelled;
-    if (epoch != k->epoch) {
-        memcpy(k->order, k->labelled, (size_t)k->n_labelled * sizeof *k->order);
-        rng r = rng_new(rng_hash(k->o.seed ^ 0x5261676c616e, (uint64_t)epoch));
-        rng_shuffle(&r, k->order, k->n_labelled);
-        k->epoch = epoch;
-    }
-    return k->order[i % k->n_labelled];
-}
-
-static bool holds_answer(const retriever_task *k, const answer_set *answers, int64_t p, buf *text,
-                         buf *form) {
-    span s = k->c->text[p];
-    buf_reset(text);
-    tokens_text(k->t, k->c->tokens + s.begin, s.end - s.begin, text, NULL);
-    has_prepare(HAS_TOKENS, text->at ? text->at : "", text->len, form);
-    return has_answer(answers, form);
-}
-
-/* Passages that BM25 ranks high for question q and that hold none of its answers: a passage of
- * another document that does may well answer it. */
-static status find_hard(retriever_task *k, int64_t q) {
-    int64_t *hard = k->hard + q * HARD_POOL;
-    if (hard[0] != -2) return OK;
-    const qa *x = &k->train->at[q];
-    hit hits[2 * HARD_POOL];
-    int64_t n = 0, n_hard = 0;
-    TRY(lexical_search(k->lex, x->question, strlen(x->question), &bm25_default, 2 * HARD_POOL,
-                       (hit_filter){0}, hits, &n));
-    answer_set *answers =
-        answer_set_new(HAS_TOKENS, (const char *const *)x->answers, x->n_answers, NULL);
-    buf text = {0}, form = {0};
-    for (int64_t i = 0; i < n && n_hard < HARD_POOL; i++) {
-        int64_t p = corpus_find(k->c, hits[i].id);
-        if (p >= 0 && !qa_is_relevant(k->train, x, p) && !holds_answer(k, answers, p, &text, &form))
-            hard[n_hard++] = p;
-    }
-    while (n_hard < HARD_POOL) hard[n_hard++] = -1;
-    buf_clear(&text);
-    buf_clear(&form);
-    answer_set_free(answers);
-    return OK;
-}
-
-/* ---- a batch ---- */
-
-typedef struct texts {
-    int32_t *ids;
-    span *at;
-    int64_t n, n_ids;
-} texts;
-
-typedef struct pairs {
-    texts query, passage;
-    int64_t *question; /* [query.n] train question, -1: a crop */
-    int64_t *source;   /* [passage.n] corpus index */
-    int32_t *positive; /* [query.n] column */
-    uint8_t *masked;   /* [query.n, passage.n] */
-} pairs;
-
-static texts texts_new(arena *a, int64_t n, int64_t n_ids) {
-    return (texts){.ids = ARENA_ARRAY(a, int32_t, n_ids), .at = ARENA_ARRAY(a, span, n)};
-}
-
-static void texts_end(texts *t, int64_t n_ids) {
-    t->at[t->n++] = (span){t->n_ids, t->n_ids + n_ids};
-    t->n_ids += n_ids;
-}
-
-static void add_passage(retriever_task *k, pairs *b, int64_t p) {
-    b->source[b->passage.n] = p;
-    texts_end(&b->passage, embed_passage_ids(k->m, k->c, p, b->passage.ids + b->passage.n_ids));
-}
-
-static void add_question(retriever_task *k, pairs *b, int64_t q) {
-    span s = k->train->at[q].tokens;
-    memcpy(b->query.ids + b->query.n_ids, k->train->tokens + s.begin,
-           (size_t)(s.end - s.begin) * sizeof(int32_t));
-    b->question[b->query.n] = q;
-    b->positive[b->query.n] = (int32_t)b->passage.n;
-    texts_end(&b->query, s.end - s.begin);
-}
-
-/* A query out of passage p: a run of tokens or a random choice of them; in half of the cases
- * about half of them are taken out of the passage, so that words alone do not give it away. */
-static void add_crop(retriever_task *k, pairs *b, int64_t p, rng *r) {
-    span s = k->c->text[p];
-    const int32_t *ids = k->c->tokens + s.begin;
-    int64_t n = s.end - s.begin, want = CROP_MIN + rng_below(r, CROP_MAX - CROP_MIN + 1), taken = 0;
-    if (want > n) want = n;
-    bool is_run = rng_next(r) & 1, deletes = rng_next(r) & 1;
-    int64_t first = is_run ? rng_below(r, n - want + 1) : 0;
-    int32_t *query = b->query.ids + b->query.n_ids;
-
-    b->question[b->query.n] = -1;
-    b->positive[b->query.n] = (int32_t)b->passage.n;
-    b->source[b->passage.n] = p;
-    int32_t *passage = b->passage.ids + b->passage.n_ids;
-    int64_t kept = embed_passage_ids(k->m, k->c, p, passage) - n; /* the title */
-    for (int64_t i = 0; i < n; i++) {
-        bool take = is_run ? i >= first && i < first + want : rng_below(r, n - i) < want - taken;
-        if (take) query[taken++] = ids[i];
-        if (!(take && deletes && (rng_next(r) & 1))) passage[kept++] = ids[i];
-    }
-    texts_end(&b->query, taken);
-    texts_end(&b->passage, kept);
-}
-
-/* Pairs that must not count as negatives: the row's own passage in another column, or another of
- * the same text, and passages known to answer the row's question. */
-static void mask_positives(retriever_task *k, pairs *b) {
-    for (int64_t i = 0; i < b->query.n; i++) {
-        uint64_t own = k->text[b->source[b->positive[i]]];
-        const qa *q = b->question[i] >= 0 ? &k->train->at[b->question[i]] : NULL;
-        for (int64_t j = 0; j < b->passage.n; j++) {
-            if (j == b->positive[i]) continue;
-            if (k->text[b->source[j]] == own || (q && qa_is_relevant(k->train, q, b->source[j])))
-                b->masked[i * b->passage.n + j] = 1;
-        }
-    }
-}
-
-static int64_t random_passage(const retriever_task *k, rng *r) {
-    for (;;) {
-        int64_t p = rng_below(r, k->c->n);
-        if (k->c->text[p].end > k->c->text[p].begin) return p;
-    }
-}
-
-/* n pairs, n_labels of them labelled questions from number `label` of the run on. */
-static status make_pairs(retriever_task *k, int64_t n, int64_t n_labels, int64_t label, rng *r,
-                         pairs *out) {
-    arena *a = graph_arena(k->g);
-    int64_t n_passages = n + n_labels * k->o.hard_negatives, n_ids = CROP_MAX * n;
-    for (int64_t i = 0; i < n_labels; i++) {
-        span s = k->train->at[labelled_at(k, label + i)].tokens;
-        n_ids += s.end - s.begin;
-    }
-    pairs b = {.query = texts_new(a, n, n_ids),
-               .passage = texts_new(a, n_passages, n_passages * k->longest)};
-    b.question = ARENA_ARRAY(a, int64_t, n);
-    b.source = ARENA_ARRAY(a, int64_t, n_passages);
-    b.positive = ARENA_ARRAY(a, int32_t, n);
-    for (int64_t i = 0; i < n; i++) {
-        if (i >= n_labels) {
-            add_crop(k, &b, random_passage(k, r), r);
-            continue;
-        }
-        int64_t q = labelled_at(k, label + i);
-        span relevant = k->train->at[q].relevant;
-        add_question(k, &b, q);
-        add_passage(
-            k, &b,
-            k->train->relevant[relevant.begin + rng_below(r, relevant.end - relevant.begin)]);
-    }
-    for (int64_t i = 0; i < n_labels && k->o.hard_negatives > 0; i++) {
-        int64_t q = labelled_at(k, label + i), n_hard = 0;
-        TRY(find_hard(k, q));
-        while (n_hard < HARD_POOL && k->hard[q * HARD_POOL + n_hard] >= 0) n_hard++;
-        for (int64_t j = 0; j < k->o.hard_negatives && n_hard > 0; j++)
-            add_passage(k, &b, k->hard[q * HARD_POOL + rng_below(r, n_hard)]);
-    }
-    b.masked = arena_push(a, (size_t)(b.query.n * b.passage.n));
-    mask_positives(k, &b);
-    *out = b;
-    return OK;
 }
 
 /* ---- losses ---- */
@@ -305,49 +113,121 @@ static tensor *nested_loss(retriever_task *k, tensor *q, tensor *c, const pairs 
  * met more than label_epochs times, which teaches its document by heart. */
 static float label_share(const retriever_task *k, int64_t total) {
     double n = (double)total, steps = (1 - k->o.crop_share) * n;
-    double met = steps * (double)k->o.batch_size; /* pairs of all these steps */
+    double met = steps * (double)k->o.batch_size; /* pairs of all these steps, a slice */
     if (k->m->c.n_blocks > 0 && k->o.block_batch) {
         double late = fmin(k->m->c.bag ? (1 - k->o.bag_share) * n : n, steps);
         met -= late * (double)(k->o.batch_size - k->o.block_batch);
     }
+    met *= (double)k->o.accumulate;
     double share = met > 0 ? k->o.label_epochs * (double)k->n_labelled / met : 1;
     return (float)fmin(k->o.label_share, fmax(share, LEAST_LABELS));
 }
 
-static status contrastive_step(retriever_task *k, int64_t step, int64_t total, rng *r,
-                               step_result *out) {
+static tensor *loss_of(retriever_task *k, tensor *q, tensor *c, const pairs *b) {
+    if (k->m->c.unit) return nested_loss(k, q, c, b);
+    return t_contrastive(k->g, q, c, k->m->log_scale, b->positive, b->masked, true);
+}
+
+static void whole_step(retriever_task *k, const pairs *b, bool use_blocks, step_result *out) {
+    const texts *tq = &b->query, *tc = &b->passage;
+    tensor *q =
+        retriever_encode(k->m, k->g, tq->ids, (spans){tq->n, tq->at}, TEXT_QUESTION, use_blocks);
+    tensor *c =
+        retriever_encode(k->m, k->g, tc->ids, (spans){tc->n, tc->at}, TEXT_PASSAGE, use_blocks);
+    tensor *loss = loss_of(k, q, c, b);
+    graph_backward(k->g, loss, 1);
+    out->loss = loss->v[0];
+    out->tokens = tq->n_ids + tc->n_ids;
+}
+
+/* ---- a batch in slices ---- */
+
+/* One side of the batch: its vectors, gathered from all slices, and their gradient. */
+typedef struct side {
+    const texts *t;
+    text_kind kind;
+    tensor all; /* [t->n, E] with its gradient, as a leaf */
+} side;
+
+static side side_new(retriever_task *k, const texts *t, text_kind kind) {
+    size_t bytes = (size_t)(t->n * k->m->c.embedding_dim) * sizeof(float);
+    return (side){t,
+                  kind,
+                  {.rows = t->n,
+                   .cols = k->m->c.embedding_dim,
+                   .v = arena_take(k->inputs, bytes),
+                   .d = arena_push(k->inputs, bytes)}};
+}
+
+/* Encodes slice i: its vectors are kept, or its gradients added from those of its vectors. */
+static void pass_slice(retriever_task *k, const side *s, int64_t i, bool backward,
+                       bool use_blocks) {
+    int64_t begin = s->t->n * i / k->o.accumulate, end = s->t->n * (i + 1) / k->o.accumulate;
+    int64_t n = end - begin, at = begin * s->all.cols, first = s->t->at[begin].begin;
+    span *own = ARENA_ARRAY(graph_arena(k->g), span, n);
+    for (int64_t j = 0; j < n; j++)
+        own[j] = (span){s->t->at[begin + j].begin - first, s->t->at[begin + j].end - first};
+    tensor *y =
+        retriever_encode(k->m, k->g, s->t->ids + first, (spans){n, own}, s->kind, use_blocks);
+    if (backward)
+        graph_backward_from(k->g, y, s->all.d + at);
+    else
+        memcpy(s->all.v + at, y->v, (size_t)(n * s->all.cols) * sizeof(float));
+}
+
+/* The loss of a batch whose activations need not all be there at once (gradient cache, Gao et al.
+ * 2021): all texts become vectors, a slice after the other; the loss gives the vectors' gradient;
+ * then each slice is encoded once more, with the same elements dropped, and walked back from
+ * there. */
+static status sliced_step(retriever_task *k, const pairs *b, bool use_blocks, uint64_t seed,
+                          step_result *out) {
+    int64_t n = k->o.accumulate, n_tokens = b->query.n_ids + b->passage.n_ids;
+    side q = side_new(k, &b->query, TEXT_QUESTION), c = side_new(k, &b->passage, TEXT_PASSAGE);
+    for (int64_t i = 0; i < n; i++) {
+        graph_reset(k->g, rng_hash(seed, (uint64_t)i));
+        pass_slice(k, &q, i, false, use_blocks);
+        pass_slice(k, &c, i, false, use_blocks);
+    }
+    graph_reset(k->g, seed);
+    tensor *loss = loss_of(k, &q.all, &c.all, b);
+    double mean = loss->v[0];
+    graph_backward(k->g, loss, 1);
+    for (int64_t i = 0; i < n; i++) {
+        graph_reset(k->g, rng_hash(seed, (uint64_t)i));
+        pass_slice(k, &q, i, true, use_blocks);
+        pass_slice(k, &c, i, true, use_blocks);
+        double share = (double)(n + 3 * (i + 1)) / (double)(4 * n); /* backward is two forward */
+        out->loss = share * mean;
+        out->tokens = (int64_t)(share * (double)n_tokens);
+        TRY(train_pulse(out, share));
+    }
+    return OK;
+}
+
+static status contrastive_step(retriever_task *k, int64_t step, int64_t total, uint64_t seed,
+                               rng *r, step_result *out) {
     bool use_blocks =
         k->m->c.n_blocks > 0 && (!k->m->c.bag || step >= (int64_t)(k->o.bag_share * (float)total));
     bool use_labels = k->n_labelled > 0 && step >= (int64_t)(k->o.crop_share * (float)total);
     int64_t n = use_blocks && k->o.block_batch ? k->o.block_batch : k->o.batch_size;
+    n *= k->o.accumulate;
     int64_t n_labels = use_labels ? (int64_t)ceilf(label_share(k, total) * (float)n) : 0;
     pairs b;
     TRY(make_pairs(k, n, n_labels, step * n_labels, r, &b));
-    tensor *q = retriever_encode(k->m, k->g, b.query.ids, (spans){b.query.n, b.query.at},
-                                 TEXT_QUESTION, use_blocks);
-    tensor *c = retriever_encode(k->m, k->g, b.passage.ids, (spans){b.passage.n, b.passage.at},
-                                 TEXT_PASSAGE, use_blocks);
-    tensor *loss = k->m->c.unit
-                       ? nested_loss(k, q, c, &b)
-                       : t_contrastive(k->g, q, c, k->m->log_scale, b.positive, b.masked, true);
-    graph_backward(k->g, loss, 1);
-    out->loss = loss->v[0];
-    out->tokens = b.query.n_ids + b.passage.n_ids;
+    if (k->o.accumulate > 1) return sliced_step(k, &b, use_blocks, seed, out);
+    whole_step(k, &b, use_blocks, out);
     return OK;
 }
 
-/* docs/published.md: question number step; up to half of the batch positives, the rest uniform
- * negatives. */
-static void published_step(retriever_task *k, int64_t step, rng *r, step_result *out) {
+/* docs/published.md: question number i; up to half of the batch positives, the rest uniform
+ * negatives. Skipped where there are none of either. */
+static void published_question(retriever_task *k, int64_t i_question, rng *r, step_result *out) {
     arena *a = graph_arena(k->g);
-    int64_t q_at = step % k->train->n, n = k->o.batch_size;
+    int64_t q_at = i_question % k->train->n, n = k->o.batch_size;
     const qa *q = &k->train->at[q_at];
     int64_t n_relevant = q->relevant.end - q->relevant.begin,
             n_positive = n_relevant < n / 2 ? n_relevant : n / 2;
-    if (n_positive == 0 || n_relevant >= k->c->n || q->tokens.end == q->tokens.begin) {
-        out->skipped = true;
-        return;
-    }
+    if (n_positive == 0 || n_relevant >= k->c->n || q->tokens.end == q->tokens.begin) return;
     texts t = texts_new(a, n, n * k->longest);
     uint8_t *is_positive = arena_push(a, (size_t)n);
     int64_t *relevant = ARENA_ARRAY(a, int64_t, n_relevant);
@@ -365,20 +245,33 @@ static void published_step(retriever_task *k, int64_t step, rng *r, step_result 
     tensor *vc = retriever_encode(k->m, k->g, t.ids, (spans){t.n, t.at}, TEXT_PASSAGE, true);
     tensor *scores = t_scale(k->g, t_linear_t(k->g, vq, vc), 1.0f / (float)k->m->c.embedding_dim);
     tensor *loss = t_published_loss(k->g, scores, is_positive);
-    graph_backward(k->g, loss, 1);
-    out->loss = loss->v[0];
-    out->tokens = t.n_ids + q->tokens.end - q->tokens.begin;
+    float share = 1 / (float)k->o.accumulate;
+    graph_backward(k->g, loss, share);
+    out->loss += share * loss->v[0];
+    out->tokens += t.n_ids + q->tokens.end - q->tokens.begin;
+}
+
+/* The mean over the step's questions; one that teaches nothing counts as a loss of 0. */
+static void published_step(retriever_task *k, int64_t step, uint64_t seed, rng *r,
+                           step_result *out) {
+    for (int64_t i = 0; i < k->o.accumulate; i++) {
+        if (i > 0) graph_reset(k->g, rng_hash(seed, (uint64_t)i));
+        published_question(k, step * k->o.accumulate + i, r, out);
+    }
+    out->skipped = out->tokens == 0;
 }
 
 /* ---- the trainee ---- */
 
 static status task_step(void *self, int64_t step, int64_t total, rng *r, step_result *out) {
     retriever_task *k = self;
-    graph_reset(k->g, rng_next(r));
+    uint64_t seed = rng_next(r);
+    graph_reset(k->g, seed);
+    arena_reset(k->inputs, 0);
     /* a temperature below .01 only overfits (CLIP, Radford et al. 2021) */
     if (k->m->log_scale->v[0] > logf(100)) k->m->log_scale->v[0] = logf(100);
-    if (k->o.loss == LOSS_CONTRASTIVE) return contrastive_step(k, step, total, r, out);
-    published_step(k, step, r, out);
+    if (k->o.loss == LOSS_CONTRASTIVE) return contrastive_step(k, step, total, seed, r, out);
+    published_step(k, step, seed, r, out);
     return OK;
 }
 

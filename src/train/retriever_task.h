@@ -7,7 +7,9 @@
  *   crops of the passages themselves, later half of them labelled questions, each of which brings
  *   lexical hard negatives. Pairs known to be positive are masked. The first `bag_share` of the
  *   steps trains the bag of embeddings alone, which is fast; then the transformer joins.
- * Published (docs/published.md): one question a step against batch_size sampled passages. */
+ * A step of several slices sees all of their pairs as one batch: the loss of a larger batch in the
+ * memory of one slice, for one more forward pass (gradient cache).
+ * Published (docs/published.md): each question of a step against batch_size sampled passages. */
 #include "data/corpus.h"
 #include "model/embedder.h"
 #include "search/lexical.h"
@@ -17,8 +19,9 @@ typedef enum retriever_loss { LOSS_CONTRASTIVE, LOSS_PUBLISHED } retriever_loss;
 
 typedef struct retriever_task_options {
     retriever_loss loss;
-    int64_t batch_size;     /* pairs a step; published: passages a step */
-    int64_t block_batch;    /* pairs a step once the transformer joins; 0: batch_size */
+    int64_t batch_size;     /* pairs a slice; published: passages a question */
+    int64_t block_batch;    /* pairs a slice once the transformer joins; 0: batch_size */
+    int64_t accumulate;     /* slices a step; published: questions a step */
     int64_t hard_negatives; /* passages a labelled question */
     float label_share;      /* of a batch, once labels are used */
     float crop_share;       /* share of the steps that learn from crops alone */

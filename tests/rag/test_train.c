@@ -106,13 +106,18 @@ static bool is_midway(const char *home, const char *type) {
 
 /* Trains, each time for some steps more before Ctrl+C, until it is done; how often that came in the
  * middle. */
-static int train_in_pieces(const char *home, const char *type, train_fn train, int threads) {
+static int train_in_pieces(const char *home, const char *type, train_fn train, int threads,
+                           const train_request *first) {
     char *log = xasprintf("%s/logs/%s.tsv", home, type);
     int n_midway = 0;
     for (int n = 0;; n++) {
         interrupter i = {.log = log, .lines = n + 2}; /* the first time one is the heading */
         rag *r = open_home(home, threads);
-        train_request q = small_request();
+        train_request q = *first;
+        if (n > 0) { /* what the first said comes from the checkpoint */
+            q = small_request();
+            q.batch_size = -1;
+        }
         q.recompute = n % 2; /* --checkpoint changes no byte */
         assert_int_equal(pthread_create(&i.thread, NULL, interrupt, &i), 0);
         status st = train(r, &q);
@@ -128,10 +133,9 @@ static int train_in_pieces(const char *home, const char *type, train_fn train, i
     return n_midway;
 }
 
-static void train_at_once(const char *home, train_fn train, int threads) {
+static void train_at_once(const char *home, train_fn train, int threads, const train_request *q) {
     rag *r = open_home(home, threads);
-    train_request q = small_request();
-    SUCCEEDS(train(r, &q));
+    SUCCEEDS(train(r, q));
     rag_close(r);
 }
 
@@ -147,26 +151,40 @@ static void assert_same_model(const char *home_a, const char *home_b, const char
     checkpoint_clear(&b);
 }
 
-static void interrupted_runs_end_in_the_same_bytes(void **state) {
-    (void)state;
+static void compare_runs(const train_request *q) {
     char *whole = make_home(), *pieces = make_home();
-    train_at_once(whole, rag_train_retriever, 1);
-    assert_in_range(train_in_pieces(pieces, "retriever", rag_train_retriever, 3), 1, 400);
+    train_at_once(whole, rag_train_retriever, 1, q);
+    assert_in_range(train_in_pieces(pieces, "retriever", rag_train_retriever, 3, q), 1, 400);
     assert_same_model(whole, pieces, "retriever");
 
-    train_at_once(whole, rag_train_generator, 5);
-    assert_in_range(train_in_pieces(pieces, "generator", rag_train_generator, 2), 1, 400);
+    train_at_once(whole, rag_train_generator, 5, q);
+    assert_in_range(train_in_pieces(pieces, "generator", rag_train_generator, 2, q), 1, 400);
     assert_same_model(whole, pieces, "generator");
     free(whole);
     free(pieces);
+}
+
+static void interrupted_runs_end_in_the_same_bytes(void **state) {
+    (void)state;
+    train_request q = small_request();
+    compare_runs(&q);
+}
+
+static void interrupted_runs_of_large_steps_end_in_the_same_bytes(void **state) {
+    (void)state;
+    train_request q = small_request();
+    q.batch_size = 3;
+    q.accumulate = 3;
+    compare_runs(&q);
 }
 
 /* Stopped in the generator's training, `all` leaves the retriever as it is. */
 static void an_interrupted_train_all_goes_on_where_it_was(void **state) {
     (void)state;
     char *whole = make_home(), *pieces = make_home();
-    train_at_once(whole, rag_train_all, 2);
-    assert_in_range(train_in_pieces(pieces, "generator", rag_train_all, 2), 1, 400);
+    train_request q = small_request();
+    train_at_once(whole, rag_train_all, 2, &q);
+    assert_in_range(train_in_pieces(pieces, "generator", rag_train_all, 2, &q), 1, 400);
     assert_same_model(whole, pieces, "retriever");
     assert_same_model(whole, pieces, "generator");
     free(whole);
@@ -197,6 +215,7 @@ static void the_published_loss_trains_through_the_same_door(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interrupted_runs_end_in_the_same_bytes),
+        cmocka_unit_test(interrupted_runs_of_large_steps_end_in_the_same_bytes),
         cmocka_unit_test(an_interrupted_train_all_goes_on_where_it_was),
         cmocka_unit_test(the_published_loss_trains_through_the_same_door),
     };

@@ -54,6 +54,7 @@ typedef struct fixture {
 
 /* Labelled questions alone, two passages each. */
 static const generator_task_options always_gold = {.batch_size = 4,
+                                                   .accumulate = 1,
                                                    .n_passages = 2,
                                                    .early_passages = 2,
                                                    .gold_last = 1,
@@ -312,6 +313,31 @@ static void a_large_step_is_taken_in_parts(void **state) {
     fixture_free(&f);
 }
 
+/* Four slices of 5 questions, or one of 20. */
+static void slices_ask_the_questions_of_the_batch_that_they_make_up(void **state) {
+    (void)state;
+    double loss[2];
+    int64_t n_tokens[2];
+    size_t peak[2];
+    for (int i = 0; i < 2; i++) {
+        generator_task_options o = always_gold;
+        o.batch_size = i ? 5 : 20;
+        o.accumulate = i ? 4 : 1;
+        fixture f = fixture_new(&o);
+        for (int64_t b = 0; b < f.m->c.n_encoder; b++)
+            f.m->read[b].o.dropout = f.m->read_feed[b].o.dropout = 0;
+        for (int64_t b = 0; b < f.m->c.n_decoder; b++)
+            f.m->write[b].o.dropout = f.m->look[b].o.dropout = f.m->write_feed[b].o.dropout = 0;
+        step_result out = run_step(&f, 3, 10);
+        loss[i] = out.loss, n_tokens[i] = out.tokens, peak[i] = arena_peak(f.task->a);
+        fixture_free(&f);
+    }
+    assert_int_equal(n_tokens[0], n_tokens[1]);
+    assert_float_equal(loss[0], loss[1],
+                       .02 * loss[0]); /* a mean of means: parts differ in tokens */
+    assert_true(peak[1] < peak[0] / 2);
+}
+
 static void memory_does_not_grow_from_step_to_step(void **state) {
     (void)state;
     fixture f = fixture_new(&always_gold);
@@ -414,6 +440,7 @@ int main(void) {
         cmocka_unit_test(a_resumed_run_takes_the_same_steps),
         cmocka_unit_test(steps_do_not_depend_on_the_number_of_threads),
         cmocka_unit_test(a_large_step_is_taken_in_parts),
+        cmocka_unit_test(slices_ask_the_questions_of_the_batch_that_they_make_up),
         cmocka_unit_test(memory_does_not_grow_from_step_to_step),
         cmocka_unit_test(a_trained_generator_answers_and_is_silent),
         cmocka_unit_test(the_last_score_is_of_the_same_questions),

@@ -2,6 +2,7 @@
  * what there is to look at. */
 #include "cmocka_all.h"
 #include "train/taught.h"
+#include "train/retriever_pairs.c"
 #include "train/retriever_task.c"
 #include "util/par.h"
 
@@ -61,6 +62,7 @@ static retriever *model_of(const collection *k, bool bag) {
 
 static const retriever_task_options contrastive = {.batch_size = 12,
                                                    .block_batch = 8,
+                                                   .accumulate = 1,
                                                    .hard_negatives = 2,
                                                    .label_share = .5f,
                                                    .crop_share = .2f,
@@ -68,8 +70,30 @@ static const retriever_task_options contrastive = {.batch_size = 12,
                                                    .bag_share = .4f,
                                                    .dev_questions = 9,
                                                    .dev_passages = 9};
-static const retriever_task_options published = {
-    .loss = LOSS_PUBLISHED, .batch_size = 4, .dev_questions = 9, .dev_passages = 9};
+/* The same batches, half of each at a time. */
+static const retriever_task_options sliced = {.batch_size = 6,
+                                              .block_batch = 4,
+                                              .accumulate = 2,
+                                              .hard_negatives = 2,
+                                              .label_share = .5f,
+                                              .crop_share = .2f,
+                                              .label_epochs = 1000,
+                                              .bag_share = .4f,
+                                              .dev_questions = 9,
+                                              .dev_passages = 9};
+static const retriever_task_options published = {.loss = LOSS_PUBLISHED,
+                                                 .batch_size = 4,
+                                                 .accumulate = 1,
+                                                 .dev_questions = 9,
+                                                 .dev_passages = 9};
+static const retriever_task_options published_twice = {.loss = LOSS_PUBLISHED,
+                                                       .batch_size = 4,
+                                                       .accumulate = 2,
+                                                       .dev_questions = 9,
+                                                       .dev_passages = 9};
+enum { N_KINDS = 4 };
+static const retriever_task_options *const kinds[N_KINDS] = {&contrastive, &sliced, &published,
+                                                             &published_twice};
 
 static fixture fixture_new(const retriever_task_options *o) {
     fixture f = {.k = collection_new(docs, N_DOCS, questions, N_QUESTIONS, 400, 40)};
@@ -179,7 +203,7 @@ static void a_passage_that_holds_the_answer_is_no_hard_negative(void **state) {
         if (p != q->relevant.begin && f.k.c->document[p] == 3) quill = p;
     }
     assert_true(quill >= 0); /* found by its words */
-    SUCCEEDS(find_hard(f.task, 0));
+    SUCCEEDS(find_hard(f.task, 0, f.task->hard));
     assert_true(f.task->hard[0] >= 0);
     for (int i = 0; i < HARD_POOL; i++) assert_int_not_equal(f.task->hard[i], quill);
     fixture_free(&f);
@@ -257,11 +281,10 @@ static step_result run_step(fixture *f, int64_t step, int64_t total) {
 /* Nothing but (step, rng) decides a step: a task that starts in the middle takes the same one. */
 static void a_resumed_run_takes_the_same_steps(void **state) {
     (void)state;
-    const retriever_task_options *const both[] = {&contrastive, &published};
-    for (int i = 0; i < 2; i++) {
-        fixture a = fixture_new(both[i]);
+    for (int i = 0; i < N_KINDS; i++) {
+        fixture a = fixture_new(kinds[i]);
         for (int64_t step = 0; step < 10; step++) {
-            fixture b = fixture_new(both[i]);
+            fixture b = fixture_new(kinds[i]);
             params_zero_grad(a.m->p);
             params_zero_grad(b.m->p);
             step_result x = run_step(&a, step, 10), y = run_step(&b, step, 10);
@@ -295,16 +318,57 @@ static float *trained(const retriever_task_options *o, int threads, int64_t *n) 
 
 static void steps_do_not_depend_on_the_number_of_threads(void **state) {
     (void)state;
-    const retriever_task_options *const both[] = {&contrastive, &published};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < N_KINDS; i++) {
         int64_t n;
-        float *one = trained(both[i], 1, &n);
+        float *one = trained(kinds[i], 1, &n);
         for (int t = 0; t < 3; t++) {
-            float *many = trained(both[i], (int[]){2, 3, 5}[t], &n);
+            float *many = trained(kinds[i], (int[]){2, 3, 5}[t], &n);
             assert_memory_equal(one, many, (size_t)n * sizeof *one);
             free(many);
         }
         free(one);
+    }
+}
+
+/* Gradients of a step without dropout, which differs from slice to slice; bytes that it took. */
+static float *gradients(const retriever_task_options *o, int64_t step, step_result *out,
+                        size_t *peak) {
+    fixture f = fixture_new(o);
+    f.m->attends[0].o.dropout = f.m->feeds[0].o.dropout = 0;
+    for (int64_t i = 0; i < f.m->mix->rows * f.m->mix->cols; i++) /* let blocks be heard */
+        f.m->mix->v[i] = (float)sin((double)i);
+    params_touch(f.m->p);
+    params_zero_grad(f.m->p);
+    *out = run_step(&f, step, 10);
+    *peak = arena_peak(f.task->a);
+    float *d = flat_copy(f.m->p, true);
+    fixture_free(&f);
+    return d;
+}
+
+static void slices_have_the_loss_and_gradient_of_the_whole_batch_in_less_memory(void **state) {
+    (void)state;
+    fixture f = fixture_new(&contrastive);
+    int64_t n = params_count(f.m->p);
+    fixture_free(&f);
+    for (int64_t step = 0; step < 10; step += 9) { /* crops and the bag alone; all together */
+        step_result whole, parts;
+        size_t much, little;
+        float *a = gradients(&contrastive, step, &whole, &much);
+        float *b = gradients(&sliced, step, &parts, &little);
+        assert_float_equal(parts.loss, whole.loss, 1e-5 * whole.loss);
+        assert_int_equal(parts.tokens, whole.tokens);
+        assert_true(little < much * 3 / 4);
+        double squares = 0, error = 0;
+        for (int64_t i = 0; i < n; i++) {
+            squares += (double)a[i] * (double)a[i];
+            error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        }
+        assert_true(squares > 0);
+        if (!(error <= 1e-8 * squares))
+            fail_msg("step %ld: off by %.3g", (long)step, sqrt(error / squares));
+        free(a);
+        free(b);
     }
 }
 
@@ -354,14 +418,14 @@ static void a_temperature_below_a_hundredth_is_taken_back(void **state) {
 /* Steps of the same shapes take the same memory, however many. */
 static void memory_does_not_grow_from_step_to_step(void **state) {
     (void)state;
-    const retriever_task_options *const both[] = {&contrastive, &published};
-    for (int i = 0; i < 2; i++) {
-        fixture f = fixture_new(both[i]);
-        size_t peak = 0;
+    for (int i = 0; i < N_KINDS; i++) {
+        fixture f = fixture_new(kinds[i]);
+        size_t peak = 0, inputs = 0;
         for (int round = 0; round < 4; round++) {
             for (int64_t step = 0; step < 10; step++) run_step(&f, step, 10);
-            if (round == 0) peak = arena_peak(f.task->a);
+            if (round == 0) peak = arena_peak(f.task->a), inputs = arena_peak(f.task->inputs);
             assert_int_equal(arena_peak(f.task->a), peak);
+            assert_int_equal(arena_peak(f.task->inputs), inputs);
         }
         fixture_free(&f);
     }
@@ -392,10 +456,11 @@ static void published_steps_take_at_most_half_positives(void **state) {
             continue;
         }
         int64_t least = 0, most = 0, n_positive = n_relevant < 2 ? n_relevant : 2;
-        for (int side = 0; side < 2; side++) { /* bounds of the lengths of each side's passages */
-            int64_t lo = 1000, hi = 0, n = side ? 4 - n_positive : n_positive;
+        for (int which = 0; which < 2;
+             which++) { /* bounds of the lengths of each side's passages */
+            int64_t lo = 1000, hi = 0, n = which ? 4 - n_positive : n_positive;
             for (int64_t p = 0; p < f.k.c->n; p++)
-                if (qa_is_relevant(f.train, q, p) == !side) {
+                if (qa_is_relevant(f.train, q, p) == !which) {
                     lo = n_tokens(&f, p) < lo ? n_tokens(&f, p) : lo;
                     hi = n_tokens(&f, p) > hi ? n_tokens(&f, p) : hi;
                 }
@@ -447,6 +512,7 @@ int main(void) {
         cmocka_unit_test(crops_are_parts_of_their_passages),
         cmocka_unit_test(a_resumed_run_takes_the_same_steps),
         cmocka_unit_test(steps_do_not_depend_on_the_number_of_threads),
+        cmocka_unit_test(slices_have_the_loss_and_gradient_of_the_whole_batch_in_less_memory),
         cmocka_unit_test(the_first_steps_leave_the_blocks_and_labels_alone),
         cmocka_unit_test(few_questions_are_met_only_so_often),
         cmocka_unit_test(a_temperature_below_a_hundredth_is_taken_back),
