@@ -80,10 +80,10 @@ static train_options loop_options(const rag *r, const train_request *q, merge *m
     o.seed = (uint64_t)pick(m, "seed", q->seed, 42);
     o.lr = (schedule){.lr = (float)pick_real(m, "learning_rate", q->learning_rate, d->lr),
                       .warmup = pick(m, "lr_warmup", q->lr_warmup, d->warmup),
-                      .flat = (float)d->flat,
+                      .flat = (float)pick_real(m, "lr_flat", NAN, d->flat),
                       .floor = 0.03f};
     o.optimizer.lr = o.lr.lr;
-    o.optimizer.beta2 = (float)d->beta2;
+    o.optimizer.beta2 = (float)pick_real(m, "beta2", NAN, d->beta2);
     o.optimizer.muon = pick(m, "muon", -1, d->muon);
     o.optimizer.weight_decay =
         (float)pick_real(m, "weight_decay", q->weight_decay, d->weight_decay);
@@ -130,6 +130,8 @@ static status material_load(rag *r, const char *type, const train_request *q, ma
 /* A retriever that was imported is trained on the same material in its own tokens. */
 static status respell_for(rag *r, const train_request *q, material *m) {
     checkpoint c = {0};
+    tokenizer_close(r->reads); /* of the retriever that was opened for something else */
+    r->reads = NULL;
     if (q->new_model) return OK;
     TRY(checkpoint_find(r->home, "retriever", q->identifier, CHECKPOINT_NEWEST, &c));
     status st = OK; /* a stale one is refused, with its sentence, when the run begins */

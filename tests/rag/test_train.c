@@ -178,6 +178,14 @@ static void interrupted_runs_of_large_steps_end_in_the_same_bytes(void **state) 
     compare_runs(&q);
 }
 
+/* The published form's settings hold on when the subcommand goes on with its run. */
+static void published_runs_go_on_as_they_began(void **state) {
+    (void)state;
+    train_request q = small_request();
+    q.published = true;
+    compare_runs(&q);
+}
+
 /* Stopped in the generator's training, `all` leaves the retriever as it is. */
 static void an_interrupted_train_all_goes_on_where_it_was(void **state) {
     (void)state;
@@ -216,6 +224,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interrupted_runs_end_in_the_same_bytes),
         cmocka_unit_test(interrupted_runs_of_large_steps_end_in_the_same_bytes),
+        cmocka_unit_test(published_runs_go_on_as_they_began),
         cmocka_unit_test(an_interrupted_train_all_goes_on_where_it_was),
         cmocka_unit_test(the_published_loss_trains_through_the_same_door),
     };
