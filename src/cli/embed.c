@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/hits.h"
 #include "cli/opts.h"
-#include "rag/rag.h"
+#include "rag/rag_int.h"
 #include "util/file.h"
 #include "util/stop.h"
 #include "util/unicode.h"
@@ -19,6 +20,7 @@ enum { BATCH = 256 };
 typedef struct embedding {
     rag *r;
     bool as_question, npy;
+    int precision;
     int64_t dim, n;
     float *rows;
     char *text[BATCH];
@@ -71,6 +73,9 @@ static status run(embedding *e, const char *path) {
         FAIL(ERR_ARG, "--format npy needs standard output to be a file, because the count of rows "
                       "is written last: add `> vectors.npy`");
     TRY((status)rag_embedding_dim(e->r, &e->dim));
+    const backend *be;
+    TRY(backend_precise((precision)e->precision, &be));
+    embed_precisely(e->r->m, be);
     e->rows = malloc((size_t)(BATCH * e->dim) * sizeof *e->rows);
     reader *r = NULL;
     TRY(reader_open(path, &r));
@@ -99,7 +104,7 @@ static status run(embedding *e, const char *path) {
 }
 
 int cmd_embed(int argc, char **argv) {
-    int as, format;
+    int as, format, kind;
     const char *identifier = NULL;
     /* clang-format off */
     opt table[] = {
@@ -107,6 +112,8 @@ int cmd_embed(int argc, char **argv) {
          "which side of the retriever", false},
         {"format", OPT_CHOICE, &format, "json", 0, 0, "json|npy",
          "one JSON array a line, or one .npy file (f32)", false},
+        {"precision", OPT_CHOICE, &kind, "auto", 0, 0, PRECISION_CHOICES,
+         "what the retriever multiplies in", false},
         {"identifier", OPT_TEXT, &identifier, NULL, 0, 0, "SHA1",
          "the retriever to use; default: the best on dev", false},
     };
@@ -121,7 +128,7 @@ int cmd_embed(int argc, char **argv) {
               OPTS_TABLE(table)};
     int code = opts_parse(&o, argc, argv);
     if (code >= 0) return code;
-    embedding e = {.as_question = as == 1, .npy = format == 1};
+    embedding e = {.as_question = as == 1, .npy = format == 1, .precision = kind};
     status st = (status)rag_open(o.home, &(rag_options){.retriever = identifier}, &e.r);
     if (!st) st = run(&e, o.n_args ? o.args[0] : "-");
     free(e.rows);

@@ -231,6 +231,11 @@ static status begin_report(evaluation *e) {
     return OK;
 }
 
+/* Asked for by name, a precision says what it costs. */
+static bool is_approximate(const evaluation *e) {
+    return e->o->precision == PRECISION_BF16 || e->o->precision == PRECISION_INT8;
+}
+
 /* ---- retrieval ---- */
 
 static status retrieval_of(evaluation *e, search_mode mode, ranked *r, const ranked *bm25_ranked,
@@ -287,6 +292,11 @@ static status run_retrieval(evaluation *e) {
     }
     ranked_clear(&bm25_ranked);
     json_object_set_new(e->report, "retrieval", part);
+    if (!st && has_vectors && is_approximate(e)) {
+        json_t *cost = NULL;
+        st = eval_vectors_against(&e->in, &cost);
+        if (!st) json_object_set_new(e->report, "vectors_against_f32", cost);
+    }
     return st;
 }
 
@@ -294,7 +304,7 @@ static status run_retrieval(evaluation *e) {
 
 /* What the precision that was asked for costs: the same questions once more, in f32. */
 static status add_cost(evaluation *e, const answered_set *said, json_t *part) {
-    if (e->o->precision == PRECISION_AUTO || e->o->precision == PRECISION_F32) return OK;
+    if (!is_approximate(e)) return OK;
     eval_input in = e->in;
     answered_set f32 = {0};
     TRY(backend_precise(PRECISION_F32, &in.be));
@@ -335,6 +345,7 @@ static status run(evaluation *e) {
     TRY(backend_precise((precision)e->o->precision, &e->be));
     TRY(open_all(e));
     TRY(begin_report(e));
+    if (e->r->m) embed_precisely(e->r->m, e->be);
     if (e->o->part != PART_ANSWERS) TRY(run_retrieval(e));
     if (e->o->part != PART_RETRIEVAL) TRY(run_answers(e));
     if (e->qrels) TRY(judgements_write(e->judged, e->questions, e->qrels));
@@ -364,7 +375,7 @@ int cmd_eval(int argc, char **argv) {
          "how passages are found for answers and for --run; auto is hybrid where there are vectors, else bm25", false},
         {"top_k", OPT_INT, &eo.top_k, "4", 1, 1000, "K", "passages the generator reads", false},
         {"precision", OPT_CHOICE, &eo.precision, "auto", 0, 0, PRECISION_CHOICES,
-         "what the generator multiplies in; bf16 and int8 also print what they cost against f32", false},
+         "what the models multiply in; bf16 and int8 also print what they cost against f32", false},
         {"retriever_identifier", OPT_TEXT, &retriever_id, NULL, 0, 0, "SHA1",
          "retriever to use; default: the best on dev", false},
         {"identifier", OPT_TEXT, &generator_id, NULL, 0, 0, "SHA1",

@@ -101,6 +101,10 @@ status ranked_write(const ranked *r, const eval_units *u, const qa_set *q, const
 status eval_retrieval(const eval_input *in, const judgements *j, search_mode mode, const ranked *r,
                       const ranked *baseline, json_t **out);
 
+/* {"mean", "least"}: cosine of the questions' vectors as the retriever makes them in in->be and in
+ * f32. Its precision is in->be afterwards. */
+status eval_vectors_against(const eval_input *in, json_t **out);
+
 /* ---- answers ---- */
 
 enum { EVAL_TIMED = 200, EVAL_TIMED_ANSWERS = 50 };

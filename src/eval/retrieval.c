@@ -1,4 +1,5 @@
 /* Figures of one ranking against its judgements. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,5 +160,40 @@ status eval_retrieval(const eval_input *in, const judgements *j, search_mode mod
     values_clear(&v);
     kinds_clear(&k);
     *out = part;
+    return OK;
+}
+
+/* ---- precision ---- */
+
+static double cosine(int64_t dim, const float *a, const float *b) {
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t j = 0; j < dim; j++) {
+        ab += (double)a[j] * b[j];
+        aa += (double)a[j] * a[j];
+        bb += (double)b[j] * b[j];
+    }
+    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : aa == bb;
+}
+
+status eval_vectors_against(const eval_input *in, json_t **out) {
+    retriever *m = in->find.m;
+    const backend *f32;
+    TRY(backend_precise(PRECISION_F32, &f32));
+    int64_t dim = m->c.embedding_dim, n = in->questions->n;
+    float *rough = xmalloc((size_t)(n * dim + 1) * sizeof *rough),
+          *exact = xmalloc((size_t)(n * dim + 1) * sizeof *exact);
+    embed_precisely(m, f32);
+    finder_embed_set(&in->find, in->questions, 0, n, exact);
+    embed_precisely(m, in->be);
+    finder_embed_set(&in->find, in->questions, 0, n, rough);
+    double mean = 0, least = 1;
+    for (int64_t i = 0; i < n; i++) {
+        double c = cosine(dim, rough + i * dim, exact + i * dim);
+        mean += c / (double)n;
+        if (c < least) least = c;
+    }
+    *out = json_pack("{s:f, s:f}", "mean", mean, "least", least);
+    free(rough);
+    free(exact);
     return OK;
 }

@@ -139,5 +139,6 @@ void eval_table(const json_t *report, buf *out) {
     const json_t *retrieval = json_object_get(report, "retrieval"),
                  *answers = json_object_get(report, "answers");
     if (json_object_size(retrieval)) add_retrieval(retrieval, out);
+    add_line("cosine to f32", json_object_get(report, "vectors_against_f32"), out);
     if (answers) add_answers(answers, out);
 }

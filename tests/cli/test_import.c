@@ -50,6 +50,13 @@ static void an_index_is_searched_with_it(void **state) {
     raglan_ok("eval --part retrieval --json --save_dir home");
     j = out_json();
     assert_non_null(json_object_get(json_object_get(j, "retrieval"), "dense"));
+    assert_null(json_object_get(j, "vectors_against_f32"));
+    json_decref(j);
+    raglan_ok("eval --part retrieval --precision int8 --json --save_dir home");
+    j = out_json();
+    const json_t *cost = json_object_get(j, "vectors_against_f32");
+    assert_true(json_num(cost, "mean", 0) > .97 && json_num(cost, "mean", 0) < 1);
+    assert_true(json_num(cost, "least", 1) <= json_num(cost, "mean", 0));
     json_decref(j);
     raglan_ok("info --json --save_dir home");
     j = out_json();
