@@ -49,25 +49,35 @@ feed_layer feed_new(params *p, const char *name, const layer_options *o) {
 }
 
 static tensor *norm_x(graph *g, const attend_layer *l, tensor *x) {
-    return t_layer_norm(g, x, l->norm_x, l->norm_x_bias);
+    return t_layer_norm_half(g, x, l->norm_x, l->norm_x_bias);
 }
 
-static tensor *rotate(graph *g, const attend_layer *l, tensor *x, const int32_t *position) {
+/* What the projection w makes of normed rows for attention, keys turned by their positions. */
+static tensor *project(graph *g, const attend_layer *l, tensor *h, tensor *w,
+                       const int32_t *position) {
+    if (!position) return t_linear_half(g, h, w, NULL, ACT_NONE);
+    tensor *x = t_linear(g, h, w, NULL, ACT_NONE);
+    return t_rotary_half(g, x, 0, l->o.dim, l->o.dim / l->o.n_heads, position);
+}
+
+/* The same in floats, for keys that are kept and their queries. */
+static tensor *project_wide(graph *g, const attend_layer *l, tensor *h, tensor *w,
+                            const int32_t *position) {
+    tensor *x = t_linear(g, h, w, NULL, ACT_NONE);
     return position ? t_rotary(g, x, 0, l->o.dim, l->o.dim / l->o.n_heads, position) : x;
 }
 
-/* Keys and values of rows that are normed already. */
-static tensor *keys(graph *g, const attend_layer *l, tensor *y, const int32_t *position) {
-    return rotate(g, l, t_linear(g, y, l->wkv, NULL, ACT_NONE), position);
-}
-
-/* x plus what its queries h (normed) read from kv. */
-static tensor *read_keys(graph *g, const attend_layer *l, tensor *x, tensor *h, tensor *kv,
-                         spans q_spans, spans kv_spans, bool causal, const int32_t *position) {
-    tensor *q = rotate(g, l, t_linear(g, h, l->wq, NULL, ACT_NONE), position);
+/* x plus what queries q read from kv. */
+static tensor *read_keys(graph *g, const attend_layer *l, tensor *x, tensor *q, tensor *kv,
+                         spans q_spans, spans kv_spans, bool causal) {
     tensor *mixed = t_attention(g, (columns){q, 0}, (columns){kv, 0}, (columns){kv, l->o.dim},
                                 l->o.dim, l->o.n_heads, q_spans, kv_spans, causal);
     return t_add_dropout(g, x, t_linear(g, mixed, l->wo, NULL, ACT_NONE), l->o.dropout);
+}
+
+/* The memory y, normed where the layer has a norm for it. */
+static tensor *norm_y(graph *g, const attend_layer *l, tensor *y) {
+    return l->norm_y ? t_layer_norm_half(g, y, l->norm_y, l->norm_y_bias) : y;
 }
 
 typedef struct attend_part {
@@ -80,10 +90,12 @@ typedef struct attend_part {
 
 static tensor *make_attend(graph *g, const void *arg) {
     const attend_part *a = arg;
-    tensor *h = norm_x(g, a->l, a->x);
-    tensor *kv =
-        a->y ? attend_keys(g, a->l, a->y, a->y_position, true) : keys(g, a->l, h, a->position);
-    return read_keys(g, a->l, a->x, h, kv, a->q_spans, a->kv_spans, a->causal, a->position);
+    const attend_layer *l = a->l;
+    tensor *h = norm_x(g, l, a->x);
+    tensor *kv = a->y ? project(g, l, norm_y(g, l, a->y), l->wkv, a->y_position)
+                      : project(g, l, h, l->wkv, a->position);
+    tensor *q = project(g, l, h, l->wq, a->position);
+    return read_keys(g, l, a->x, q, kv, a->q_spans, a->kv_spans, a->causal);
 }
 
 tensor *attend(graph *g, const attend_layer *l, tensor *x, tensor *y, spans q_spans, spans kv_spans,
@@ -94,15 +106,14 @@ tensor *attend(graph *g, const attend_layer *l, tensor *x, tensor *y, spans q_sp
 
 tensor *attend_keys(graph *g, const attend_layer *l, tensor *y, const int32_t *position,
                     bool is_memory) {
-    tensor *h = is_memory && l->norm_y ? t_layer_norm(g, y, l->norm_y, l->norm_y_bias)
-                : is_memory            ? y
-                                       : norm_x(g, l, y);
-    return keys(g, l, h, position);
+    tensor *h = is_memory ? norm_y(g, l, y) : norm_x(g, l, y);
+    return project_wide(g, l, h, l->wkv, position);
 }
 
 tensor *attend_cached(graph *g, const attend_layer *l, tensor *x, tensor *kv, spans q_spans,
                       spans kv_spans, bool causal, const int32_t *position) {
-    return read_keys(g, l, x, norm_x(g, l, x), kv, q_spans, kv_spans, causal, position);
+    tensor *q = project_wide(g, l, norm_x(g, l, x), l->wq, position);
+    return read_keys(g, l, x, q, kv, q_spans, kv_spans, causal);
 }
 
 typedef struct feed_part {
@@ -113,8 +124,8 @@ typedef struct feed_part {
 static tensor *make_feed(graph *g, const void *arg) {
     const feed_layer *l = ((const feed_part *)arg)->l;
     tensor *x = ((const feed_part *)arg)->x;
-    tensor *h = t_layer_norm(g, x, l->norm, l->norm_bias);
-    tensor *wide = t_linear(g, h, l->w1, l->b1, l->o.act);
+    tensor *h = t_layer_norm_half(g, x, l->norm, l->norm_bias);
+    tensor *wide = t_linear_half(g, h, l->w1, l->b1, l->o.act);
     return t_add_dropout(g, x, t_linear(g, wide, l->w2, l->b2, ACT_NONE), l->o.dropout);
 }
 

@@ -24,6 +24,9 @@ typedef enum activation {
     ACT_TANH
 } activation;
 
+/* The upper 16 bits of an f32, rounded to nearest even; what is below 2^-126 becomes zero. */
+typedef uint16_t bf16;
+
 /* Packed copies of a right side that stays as it is (a leaf weight; while a question is answered,
  * its copy keys) in the order a family's product reads them (and of its transpose), made
  * at first use and again when `version` has moved. Opaque; freed by pack_free. */
@@ -35,37 +38,49 @@ void pack_forget(pack_cache *p); /* pack again at next use; the memory stays */
 /* c [m, n] = act(op(a) op(b) + bias), or += with `accumulate` (then no bias, no activation).
  * op(a) is [m, k]: stored [m, k] with row stride lda, or [k, m] when a_t. Likewise op(b) [k, n].
  * bias [n] or NULL. c may not overlap a or b. Where b stays from call to call, packs and
- * version let a family keep its packed copy. Each c element sums over k in one fixed order. */
+ * version let a family keep its packed copy. Each c element sums over k in one fixed order.
+ * A backend with `round` also takes bf16 in place of a, and of a b without packs: the products are
+ * those of floats. With packs it can round the result itself, into c16 in place of c (without
+ * `accumulate`); then, with y16 [m, n] that act gave, c16 = act'(y16) * op(a) op(b). */
 typedef struct matmul {
     int64_t m, n, k;
     const float *a;
+    const bf16 *a16;
     int64_t lda;
     bool a_t;
     const float *b;
+    const bf16 *b16;
     int64_t ldb;
     bool b_t;
     float *c;
-    int64_t ldc;
+    bf16 *c16;
+    int64_t ldc; /* of y16 too */
     bool accumulate;
     const float *bias;
     activation act;
+    const bf16 *y16;
     pack_cache *packs;
     uint64_t version;
 } matmul;
 
-/* Attention over ragged spans (tensor.h t_attention). Strides are in floats; q, k, v point at
- * their first column. lse [Tq, H]: log-sum-exp of each query row and head, saved for backward. */
+/* Attention over ragged spans (tensor.h t_attention). Strides are in elements; q, k, v point at
+ * their first column. lse [Tq, H]: log-sum-exp of each query row and head, saved for backward.
+ * A backend with `round` also takes all of it in bf16: q16 is set, and the rest with it. */
 typedef struct attention {
     const float *q, *k, *v;
+    const bf16 *q16, *k16, *v16;
     int64_t q_stride, k_stride, v_stride;
     int64_t width, n_heads;
     int64_t n_spans;
     const struct span *q_spans, *kv_spans;
     bool causal;
-    float *out;          /* [Tq, width]; backward reads it */
-    float *lse;          /* [Tq, n_heads] */
-    const float *dout;   /* backward: [Tq, width] */
-    float *dq, *dk, *dv; /* backward: added to, same strides as q, k, v; NULL: not wanted */
+    float *out; /* [Tq, width]; backward reads it */
+    bf16 *out16;
+    float *lse;        /* [Tq, n_heads] */
+    const float *dout; /* backward: [Tq, width] */
+    const bf16 *dout16;
+    float *dq, *dk, *dv;      /* backward: added to, same strides as q, k, v; NULL: not wanted */
+    bf16 *dq16, *dk16, *dv16; /* written, none is NULL; key spans lie one after another */
 } attention;
 
 typedef struct adamw_args {
@@ -86,6 +101,10 @@ typedef struct backend {
     const char *name;    /* "ref", "avx2", ... */
     bool rounds_to_bf16; /* products in bf16 */
     const struct narrow_kind *narrow; /* reading without a tape (narrow.h); NULL: it has none */
+
+    /* y = x as bf16, and back; round is NULL where bf16 is taken nowhere. */
+    void (*round)(int64_t n, const float *x, bf16 *y);
+    void (*widen)(int64_t n, const bf16 *x, float *y);
 
     void (*matmul)(const matmul *mm);
     void (*attention_forward)(const attention *at);
@@ -144,7 +163,7 @@ typedef enum precision {
 } precision;
 /* ERR_BACKEND where the chosen family has no bf16. */
 status backend_precise(precision p, const backend **out);
-const char *precision_name(precision p); /* "auto", "f32", "bf16", "int8" */
+const char *precision_name(precision p);          /* "auto", "f32", "bf16", "int8" */
 const backend *backend_int8(const backend *base); /* base, with packs: 8-bit products */
 
 #ifdef __cplusplus

@@ -65,6 +65,15 @@ tensor *graph_result(graph *g, int64_t rows, int64_t cols) {
     return t;
 }
 
+tensor *graph_half(graph *g, int64_t rows, int64_t cols, bool read_once) {
+    tensor *t = arena_push(g->arena, sizeof *t);
+    t->rows = rows;
+    t->cols = cols;
+    t->h = ARENA_ARRAY(g->arena, bf16, rows * cols);
+    t->is_read_once = read_once;
+    return t;
+}
+
 tensor *graph_loss(graph *g, double sum) {
     tensor *t = graph_result(g, 1, 1);
     t->v[0] = (float)sum;
@@ -109,9 +118,22 @@ void graph_give(graph *g, float *at, int64_t n) {
     g->spares = s;
 }
 
+/* Floats that hold n bf16. */
+static int64_t halves(int64_t n) {
+    return (n + 1) / 2;
+}
+
+bf16 *graph_grad_half(graph *g, tensor *t) {
+    if (!graph_wants(g, t)) return NULL;
+    MUST(!t->dh, "a half of " SHAPE " is read twice", OF(t));
+    t->dh = (bf16 *)graph_take(g, halves(t->rows * t->cols));
+    return t->dh;
+}
+
 float *graph_grad_fresh(graph *g, tensor *t, bool *fresh) {
     *fresh = false;
     if (!graph_wants(g, t)) return NULL;
+    MUST(!t->is_read_once, "the reader of a half of " SHAPE " makes no bf16 gradient", OF(t));
     if (t->base) return graph_grad(g, t->base) + (t->v - t->base->v);
     if (!t->d) {
         t->d = graph_take(g, t->rows * t->cols);
@@ -149,10 +171,13 @@ void graph_hand_grad(graph *g, tensor *y, tensor *x) {
 
 static void walk(graph *g, record *from) {
     for (record *r = from; r; r = r->before) {
-        if (!r->y->d) continue;
+        tensor *y = r->y;
+        if (!y->d && !y->dh) continue;
         r->back(g, r);
-        if (r->y->d) graph_give(g, r->y->d, r->y->rows * r->y->cols);
-        r->y->d = NULL;
+        if (y->d) graph_give(g, y->d, y->rows * y->cols);
+        if (y->dh) graph_give(g, (float *)y->dh, halves(y->rows * y->cols));
+        y->d = NULL;
+        y->dh = NULL;
     }
 }
 

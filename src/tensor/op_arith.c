@@ -31,7 +31,7 @@ static void add_back(graph *g, record *r) {
     if (same_shape(p->x, p->y))
         graph_add_grad(g, p->y, z->d);
     else if (graph_wants(g, p->y))
-        vec_add_columns(g->be, z->rows, z->cols, z->d, graph_grad(g, p->y));
+        vec_add_columns(g, z->rows, z->cols, z->d, NULL, graph_grad(g, p->y));
     graph_hand_grad(g, z, p->x);
 }
 

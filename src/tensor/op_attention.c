@@ -5,14 +5,45 @@
  * of the spans, and zeros for rows that no span covers. */
 #include "tensor/tensor_int.h"
 
+#include <string.h>
+
 typedef struct attention_record {
     record r;
     columns q, k, v;
     attention at;
 } attention_record;
 
+/* Whether every row of t is in one span, and each span has a counterpart that is not empty. */
+static bool all_paired(spans own, spans other, const tensor *t) {
+    for (int64_t i = 0; i < own.n; i++)
+        if (other.at[i].end == other.at[i].begin) return false;
+    return spans_cover(own, t->rows);
+}
+
+/* The gradient of a half, zeros where no span pair writes: of k and v together where they are one
+ * tensor. */
+static bf16 *grad_half(graph *g, tensor *t, spans own, spans other) {
+    bf16 *d = graph_grad_half(g, t);
+    if (!all_paired(own, other, t)) memset(d, 0, (size_t)(t->rows * t->cols) * sizeof *d);
+    return d;
+}
+
+static void halves_back(graph *g, attention_record *a, tensor *y) {
+    attention at = a->at;
+    spans qs = {at.n_spans, at.q_spans}, kvs = {at.n_spans, at.kv_spans};
+    at.dout16 = y->dh;
+    at.dq16 = grad_half(g, a->q.of, qs, kvs) + a->q.col;
+    at.dk16 = grad_half(g, a->k.of, kvs, qs) + a->k.col;
+    at.dv16 = (a->v.of == a->k.of ? a->k.of->dh : grad_half(g, a->v.of, kvs, qs)) + a->v.col;
+    g->be->attention_backward(&at);
+}
+
 static void attention_back(graph *g, record *r) {
     attention_record *a = (attention_record *)r;
+    if (r->y->h) {
+        halves_back(g, a, r->y);
+        return;
+    }
     attention at = a->at;
     at.dout = r->y->d;
     at.dq = graph_wants(g, a->q.of) ? graph_grad(g, a->q.of) + a->q.col : NULL;
@@ -40,11 +71,23 @@ tensor *t_attention(graph *g, columns q, columns k, columns v, int64_t width, in
     spans_check("attention, queries", q_spans, q.of->rows);
     spans_check("attention, keys", kv_spans, k.of->rows);
 
-    tensor *y = graph_result(g, q.of->rows, width);
-    if (!spans_cover(q_spans, q.of->rows)) vec_zero(y->rows * width, y->v);
-    attention at = {.q = q.of->v + q.col,
-                    .k = k.of->v + k.col,
-                    .v = v.of->v + v.col,
+    bool half = q.of->h;
+    MUST(half == (k.of->h != NULL) && half == (v.of->h != NULL),
+         "attention: of q, k and v some are halves");
+    int64_t rows = q.of->rows;
+    tensor *y = half ? graph_half(g, rows, width, true) : graph_result(g, rows, width);
+    if (!spans_cover(q_spans, rows)) {
+        if (half)
+            memset(y->h, 0, (size_t)(rows * width) * sizeof *y->h);
+        else
+            vec_zero(rows * width, y->v);
+    }
+    attention at = {.q = half ? NULL : q.of->v + q.col,
+                    .k = half ? NULL : k.of->v + k.col,
+                    .v = half ? NULL : v.of->v + v.col,
+                    .q16 = half ? q.of->h + q.col : NULL,
+                    .k16 = half ? k.of->h + k.col : NULL,
+                    .v16 = half ? v.of->h + v.col : NULL,
                     .q_stride = q.of->cols,
                     .k_stride = k.of->cols,
                     .v_stride = v.of->cols,
@@ -55,6 +98,7 @@ tensor *t_attention(graph *g, columns q, columns k, columns v, int64_t width, in
                     .kv_spans = kv_spans.at,
                     .causal = causal,
                     .out = y->v,
+                    .out16 = y->h,
                     .lse = ARENA_ARRAY(g->arena, float, y->rows *n_heads)};
     g->be->attention_forward(&at);
     if (graph_wants(g, q.of) || graph_wants(g, k.of) || graph_wants(g, v.of)) {

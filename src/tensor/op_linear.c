@@ -2,7 +2,8 @@
  *
  * With p = x w + b and dp = dy * act'(p):  dx = dp w^T,  dw = x^T dp,  db = columns of dp.
  * Bias and activation ride in the product's last pass. The slope comes from y, but for GELU
- * whose p must be kept: in training it is made by a product and an activation apart. */
+ * whose p must be kept: in training it is made by a product and an activation apart.
+ * A half's slope rides in the product that makes its gradient: dp is what arrives. */
 #include "tensor/tensor_int.h"
 
 #include <string.h>
@@ -68,57 +69,77 @@ static void make_activation(graph *g, int64_t n, activation act, const float *x,
     par_range(n, PIECE, activate_piece, &j);
 }
 
+/* What backward reads: the gradient before the activation, in one of two types. */
+typedef struct slope_in {
+    const float *dp;
+    const bf16 *dp16;
+    int64_t width;
+} slope_in;
+
 /* dx (+)= dp w^T, or dp w where w is transposed. */
-static void linear_back_x(graph *g, linear_record *l, const float *dp, int64_t width) {
-    bool fresh;
-    float *dx = graph_grad_fresh(g, l->x, &fresh);
-    if (!dx) return;
-    g->be->matmul(&(matmul){.m = l->x->rows,
-                            .n = l->x->cols,
-                            .k = width,
-                            .a = dp,
-                            .lda = width,
+static void linear_back_x(graph *g, linear_record *l, slope_in in) {
+    tensor *x = l->x;
+    bool fresh = true;
+    bf16 *dx16 = x->is_read_once ? graph_grad_half(g, x) : NULL;
+    float *dx = x->is_read_once ? NULL : graph_grad_fresh(g, x, &fresh);
+    if (!dx && !dx16) return;
+    g->be->matmul(&(matmul){.m = x->rows,
+                            .n = x->cols,
+                            .k = in.width,
+                            .a = in.dp,
+                            .a16 = in.dp16,
+                            .lda = in.width,
                             .b = l->w->v,
                             .ldb = l->w->cols,
                             .b_t = !l->w_t,
                             .c = dx,
-                            .ldc = l->x->cols,
+                            .c16 = dx16,
+                            .ldc = x->cols,
                             .accumulate = !fresh,
+                            .act = x->act,
+                            .y16 = x->act != ACT_NONE ? x->h : NULL,
                             .packs = l->w->packs,
                             .version = l->w->version});
 }
 
 /* dw [D, F] (+)= x^T dp, or dw [F, D] (+)= dp^T x where w is transposed. */
-static void linear_back_w(graph *g, linear_record *l, const float *dp, int64_t width) {
+static void linear_back_w(graph *g, linear_record *l, slope_in in) {
     bool fresh;
     float *dw = graph_grad_fresh(g, l->w, &fresh);
     if (!dw) return;
-    const float *a = l->w_t ? dp : l->x->v, *b = l->w_t ? l->x->v : dp;
-    int64_t lda = l->w_t ? width : l->x->cols, ldb = l->w_t ? l->x->cols : width;
-    g->be->matmul(&(matmul){.m = l->w->rows,
-                            .n = l->w->cols,
-                            .k = l->x->rows,
-                            .a = a,
-                            .lda = lda,
-                            .a_t = true,
-                            .b = b,
-                            .ldb = ldb,
-                            .c = dw,
-                            .ldc = l->w->cols,
-                            .accumulate = !fresh});
+    matmul mm = {.m = l->w->rows,
+                 .n = l->w->cols,
+                 .k = l->x->rows,
+                 .a = l->x->v,
+                 .a16 = l->x->h,
+                 .lda = l->x->cols,
+                 .a_t = true,
+                 .b = in.dp,
+                 .b16 = in.dp16,
+                 .ldb = in.width,
+                 .c = dw,
+                 .ldc = l->w->cols,
+                 .accumulate = !fresh};
+    if (l->w_t) {
+        mm.a = in.dp, mm.a16 = in.dp16, mm.lda = in.width;
+        mm.b = l->x->v, mm.b16 = l->x->h, mm.ldb = l->x->cols;
+    }
+    g->be->matmul(&mm);
 }
 
 static void linear_back(graph *g, record *r) {
     linear_record *l = (linear_record *)r;
     tensor *y = r->y;
-    float *dp = y->d;
-    if (l->act != ACT_NONE) apply_slope(g, y->rows * y->cols, l->act, l->p, y->v, dp);
-    linear_back_x(g, l, dp, y->cols);
-    linear_back_w(g, l, dp, y->cols);
-    if (graph_wants(g, l->b)) vec_add_columns(g->be, y->rows, y->cols, dp, graph_grad(g, l->b));
+    if (l->act != ACT_NONE && !y->h) apply_slope(g, y->rows * y->cols, l->act, l->p, y->v, y->d);
+    slope_in in = {y->d, y->dh, y->cols};
+    linear_back_x(g, l, in);
+    linear_back_w(g, l, in);
+    if (graph_wants(g, l->b))
+        vec_add_columns(g, y->rows, y->cols, in.dp, in.dp16, graph_grad(g, l->b));
 }
 
-static tensor *linear(graph *g, tensor *x, tensor *w, bool w_t, tensor *b, activation act) {
+static tensor *linear(graph *g, tensor *x, tensor *w, bool w_t, tensor *b, activation act,
+                      bool half) {
     int64_t width = w_t ? w->rows : w->cols;
     MUST(x->cols == (w_t ? w->cols : w->rows), "linear: x is " SHAPE ", w is " SHAPE "%s", OF(x),
          OF(w), w_t ? ", transposed" : "");
@@ -126,17 +147,21 @@ static tensor *linear(graph *g, tensor *x, tensor *w, bool w_t, tensor *b, activ
          OF(w));
     bool wanted = graph_wants(g, x) || graph_wants(g, w) || graph_wants(g, b);
     bool apart = wanted && act == ACT_GELU;
-    tensor *y = graph_result(g, x->rows, width);
+    half = half && g->be->round && !apart;
+    tensor *y = half ? graph_half(g, x->rows, width, true) : graph_result(g, x->rows, width);
+    if (half) y->act = act;
     float *p = apart ? ARENA_ARRAY(g->arena, float, x->rows *width) : y->v;
     g->be->matmul(&(matmul){.m = x->rows,
                             .n = width,
                             .k = x->cols,
                             .a = x->v,
+                            .a16 = x->h,
                             .lda = x->cols,
                             .b = w->v,
                             .ldb = w->cols,
                             .b_t = w_t,
                             .c = p,
+                            .c16 = y->h,
                             .ldc = width,
                             .bias = b ? b->v : NULL,
                             .act = apart ? ACT_NONE : act,
@@ -152,11 +177,15 @@ static tensor *linear(graph *g, tensor *x, tensor *w, bool w_t, tensor *b, activ
 }
 
 tensor *t_linear(graph *g, tensor *x, tensor *w, tensor *b, activation act) {
-    return linear(g, x, w, false, b, act);
+    return linear(g, x, w, false, b, act, false);
+}
+
+tensor *t_linear_half(graph *g, tensor *x, tensor *w, tensor *b, activation act) {
+    return linear(g, x, w, false, b, act, true);
 }
 
 tensor *t_linear_t(graph *g, tensor *x, tensor *w) {
-    return linear(g, x, w, true, NULL, ACT_NONE);
+    return linear(g, x, w, true, NULL, ACT_NONE, false);
 }
 
 /* ---- activations alone ---- */

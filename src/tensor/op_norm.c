@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#define FEW_ROWS   4
 #define LEAST_ROWS 64 /* a piece of backward: fewer and the parts to be added outweigh the work */
 
 typedef struct norm_record {
@@ -26,6 +27,8 @@ typedef struct norm_job {
     float eps; /* of the layer norm */
     const float *x, *gain, *bias, *dy;
     float *y, *stat, *dx;
+    bf16 *half;              /* [T, D] instead of y, ... */
+    float *rows;             /* ... through [workers, FEW_ROWS, D] */
     float *dgains, *dbiases; /* [pieces, D] parts, or NULL */
 } norm_job;
 
@@ -38,6 +41,17 @@ static void norm_piece(void *arg, int64_t begin, int64_t end, int worker) {
                           j->stat + 2 * begin);
     else
         j->be->rms_norm(end - begin, j->cols, j->x + at, j->gain, j->y + at, j->stat + 2 * begin);
+}
+
+/* A few rows at a time, which stay in L1 until they are rounded. */
+static void norm_half_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    norm_job *j = arg;
+    float *y = j->rows + worker * FEW_ROWS * j->cols;
+    for (int64_t r = begin; r < end; r += FEW_ROWS) {
+        int64_t n = end - r < FEW_ROWS ? end - r : FEW_ROWS, at = r * j->cols;
+        j->be->layer_norm(n, j->cols, j->eps, j->x + at, j->gain, j->bias, y, j->stat + 2 * r);
+        j->be->round(n * j->cols, y, j->half + at);
+    }
 }
 
 static void norm_back_piece(void *arg, int64_t begin, int64_t end, int worker) {
@@ -59,7 +73,7 @@ static void norm_back_piece(void *arg, int64_t begin, int64_t end, int worker) {
 
 static void add_parts(graph *g, tensor *t, float *parts, int64_t n_parts) {
     if (!parts) return;
-    vec_add_columns(g->be, n_parts, t->cols, parts, graph_grad(g, t));
+    vec_add_columns(g, n_parts, t->cols, parts, NULL, graph_grad(g, t));
     graph_give(g, parts, n_parts * t->cols);
 }
 
@@ -84,8 +98,9 @@ static void norm_back(graph *g, record *r) {
     add_parts(g, n->bias, j.dbiases, n_parts);
 }
 
-static tensor *norm(graph *g, tensor *x, tensor *gain, tensor *bias, float eps) {
-    tensor *y = graph_result(g, x->rows, x->cols);
+static tensor *norm(graph *g, tensor *x, tensor *gain, tensor *bias, float eps, bool half) {
+    half = half && g->be->round;
+    tensor *y = half ? graph_half(g, x->rows, x->cols, false) : graph_result(g, x->rows, x->cols);
     norm_job j = {.be = g->be,
                   .layer = bias,
                   .cols = x->cols,
@@ -94,8 +109,10 @@ static tensor *norm(graph *g, tensor *x, tensor *gain, tensor *bias, float eps) 
                   .gain = gain ? gain->v : NULL,
                   .bias = bias ? bias->v : NULL,
                   .y = y->v,
+                  .half = y->h,
                   .stat = ARENA_ARRAY(g->arena, float, 2 * x->rows)};
-    par_range(x->rows, rows_grain(x->cols), norm_piece, &j);
+    if (half) j.rows = ARENA_ARRAY(g->arena, float, par_threads() * FEW_ROWS * x->cols);
+    par_range(x->rows, rows_grain(x->cols), half ? norm_half_piece : norm_piece, &j);
     if (graph_wants(g, x) || graph_wants(g, gain) || graph_wants(g, bias)) {
         norm_record *n = RECORD(g, norm_record, y, norm_back);
         n->x = x, n->gain = gain, n->bias = bias, n->stat = j.stat;
@@ -115,12 +132,18 @@ tensor *t_layer_norm(graph *g, tensor *x, tensor *gain, tensor *bias) {
 tensor *t_layer_norm_eps(graph *g, tensor *x, tensor *gain, tensor *bias, float eps) {
     check_row("layer_norm", x, gain);
     check_row("layer_norm", x, bias);
-    return norm(g, x, gain, bias, eps);
+    return norm(g, x, gain, bias, eps, false);
+}
+
+tensor *t_layer_norm_half(graph *g, tensor *x, tensor *gain, tensor *bias) {
+    check_row("layer_norm", x, gain);
+    check_row("layer_norm", x, bias);
+    return norm(g, x, gain, bias, 1e-5f, true);
 }
 
 tensor *t_rms_norm(graph *g, tensor *x, tensor *gain) {
     if (gain) check_row("rms_norm", x, gain);
-    return norm(g, x, gain, NULL, 0);
+    return norm(g, x, gain, NULL, 0, false);
 }
 
 /* ---- unit length ---- */

@@ -132,69 +132,89 @@ typedef struct rotary_record {
     int64_t begin, end, head_width;
     angles a;
     const backend *be;
-    const float *from;
-    float *to;
-    float sign; /* -1 turns back */
-    bool add;   /* to += rather than = */
+    float *rows; /* [workers, cols] of a half, before it is rounded or after it is widened */
 } rotary_record;
 
-static void move(const rotary_record *o, int64_t n, const float *from, float *to) {
-    if (o->add)
-        o->be->add(n, from, to);
+/* One direction of it. */
+typedef struct turning {
+    const rotary_record *o;
+    const float *from;
+    const bf16 *from16; /* instead of from */
+    float *to;
+    bf16 *to16; /* instead of to */
+    float sign; /* -1 turns back */
+    bool add;   /* to += rather than = */
+} turning;
+
+static void move(const turning *t, int64_t n, const float *from, float *to) {
+    if (t->add)
+        t->o->be->add(n, from, to);
     else
         memcpy(to, from, (size_t)n * sizeof *to);
 }
 
-static void rotary_piece(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    rotary_record *o = arg;
+static void turn_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    const turning *t = arg;
+    const rotary_record *o = t->o;
     int64_t cols = o->x->cols;
-    for (int64_t t = begin; t < end; t++) {
-        const float *from = o->from + t * cols;
-        float *to = o->to + t * cols;
-        move(o, o->begin, from, to);
-        const float *sin = o->a.sin + angle_row(&o->a, t), *cos = o->a.cos + angle_row(&o->a, t);
+    float *row = o->rows ? o->rows + worker * cols : NULL;
+    for (int64_t r = begin; r < end; r++) {
+        const float *from = t->from16 ? row : t->from + r * cols;
+        float *to = t->to16 ? row : t->to + r * cols;
+        if (t->from16) o->be->widen(cols, t->from16 + r * cols, row);
+        move(t, o->begin, from, to);
+        const float *sin = o->a.sin + angle_row(&o->a, r), *cos = o->a.cos + angle_row(&o->a, r);
         for (int64_t c = o->begin; c < o->end; c += o->head_width)
-            o->be->rotate(o->a.half, sin, cos, o->sign, from + c, to + c, o->add);
-        move(o, cols - o->end, from + o->end, to + o->end);
+            o->be->rotate(o->a.half, sin, cos, t->sign, from + c, to + c, t->add);
+        move(t, cols - o->end, from + o->end, to + o->end);
+        if (t->to16) o->be->round(cols, row, t->to16 + r * cols);
     }
 }
 
 static void rotary_back(graph *g, record *r) {
     rotary_record *o = (rotary_record *)r;
     bool fresh;
-    o->from = r->y->d;
-    o->to = graph_grad_fresh(g, o->x, &fresh);
-    o->add = !fresh;
-    o->sign = -1;
-    par_range(o->x->rows, rows_grain(o->x->cols), rotary_piece, o);
+    turning t = {.o = o, .from = r->y->d, .from16 = r->y->dh, .sign = -1};
+    t.to = graph_grad_fresh(g, o->x, &fresh);
+    t.add = !fresh;
+    par_range(o->x->rows, rows_grain(o->x->cols), turn_piece, &t);
 }
 
-tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
-                 const int32_t *position) {
+static tensor *rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
+                      const int32_t *position, bool half) {
     MUST(0 <= begin && begin <= end && end <= x->cols,
          "rotary: columns %" PRId64 "..%" PRId64 " of " SHAPE, begin, end, OF(x));
     MUST(head_width > 0 && head_width % 2 == 0 && (end - begin) % head_width == 0,
          "rotary: %" PRId64 " columns in heads of %" PRId64 ", wanted whole heads of even width",
          end - begin, head_width);
-    int64_t half = head_width / 2;
-    double *frequency = ARENA_ARRAY(g->arena, double, half);
-    for (int64_t i = 0; i < half; i++) frequency[i] = pow(10000, -(double)i / (double)half);
-    tensor *y = graph_result(g, x->rows, x->cols);
+    int64_t pairs = head_width / 2;
+    double *frequency = ARENA_ARRAY(g->arena, double, pairs);
+    for (int64_t i = 0; i < pairs; i++) frequency[i] = pow(10000, -(double)i / (double)pairs);
+    half = half && g->be->round;
+    tensor *y = half ? graph_half(g, x->rows, x->cols, true) : graph_result(g, x->rows, x->cols);
     rotary_record o = {.x = x,
                        .begin = begin,
                        .end = end,
                        .head_width = head_width,
-                       .a = make_angles(g, x->rows, position, half, frequency),
-                       .be = g->be,
-                       .from = x->v,
-                       .to = y->v,
-                       .sign = 1};
-    par_range(x->rows, rows_grain(x->cols), rotary_piece, &o);
+                       .a = make_angles(g, x->rows, position, pairs, frequency),
+                       .be = g->be};
+    if (half) o.rows = ARENA_ARRAY(g->arena, float, par_threads() * x->cols);
+    turning t = {.o = &o, .from = x->v, .to = y->v, .to16 = y->h, .sign = 1};
+    par_range(x->rows, rows_grain(x->cols), turn_piece, &t);
     if (graph_wants(g, x)) {
         rotary_record *kept = RECORD(g, rotary_record, y, rotary_back);
         o.r = kept->r;
         *kept = o;
     }
     return y;
+}
+
+tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
+                 const int32_t *position) {
+    return rotary(g, x, begin, end, head_width, position, false);
+}
+
+tensor *t_rotary_half(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
+                      const int32_t *position) {
+    return rotary(g, x, begin, end, head_width, position, true);
 }

@@ -28,6 +28,10 @@ typedef struct tensor {
     uint64_t version;    /* leaf: bumped by whoever changes v, so that packs are renewed */
     bool tracked;        /* set by the engine: a result that backward passes through */
     struct tensor *base; /* set by t_rows: the tensor whose rows these are */
+    bf16 *h;             /* a half (see below): its values, v is NULL */
+    bf16 *dh;            /* of a half that is read once: its gradient instead of d, ... */
+    bool is_read_once;
+    activation act; /* ... times the slope of act at h: the gradient before this activation */
 } tensor;
 
 /* Rows begin..end-1. Lists of spans are borrowed by the operators until graph_reset. */
@@ -76,9 +80,20 @@ tensor *t_embed(graph *g, tensor *table, const int32_t *ids, int64_t n);
  * the first half, cosines in the second, frequencies geometric from 1 to 1e-4, times sqrt(2/D)). */
 tensor *t_add_sinusoid(graph *g, tensor *x, const int32_t *position);
 
+/* ---- halves ----
+ *
+ * Where products round their factors to bf16 anyway (a backend with `round`), a result that goes
+ * into nothing but products can be rounded by who makes it: half the bytes to write and read, and
+ * a factor that needs only be copied into panels. t_layer_norm_half, t_linear_half and
+ * t_rotary_half give such a result, elsewhere that of t_layer_norm, t_linear and t_rotary.
+ * A half may be x of t_linear and of its kin, or all three of q, k and v of an attention,
+ * which then gives a half too. Any number of products may read that of t_layer_norm_half;
+ * the others have one reader, which also makes their gradient in bf16. */
+
 /* ---- linear algebra ---- */
 /* act(x w + b): x [T, D], w [D, F], b [1, F] or NULL. */
 tensor *t_linear(graph *g, tensor *x, tensor *w, tensor *b, activation act);
+tensor *t_linear_half(graph *g, tensor *x, tensor *w, tensor *b, activation act); /* w a leaf */
 tensor *t_linear_t(graph *g, tensor *x, tensor *w); /* x w^T: w [F, D] (tied tables) */
 tensor *t_add(graph *g, tensor *x, tensor *y);      /* same shape, or y [1, D]: to every row */
 tensor *t_mul(graph *g, tensor *x, tensor *y);      /* same shape, or y [T, 1]: a factor a row */
@@ -96,6 +111,7 @@ tensor *t_concat(graph *g, tensor *const *parts, int64_t n);          /* one und
 /* ---- norms ---- */
 tensor *t_layer_norm(graph *g, tensor *x, tensor *gain, tensor *bias); /* [1, D] each; eps 1e-5 */
 tensor *t_layer_norm_eps(graph *g, tensor *x, tensor *gain, tensor *bias, float eps);
+tensor *t_layer_norm_half(graph *g, tensor *x, tensor *gain, tensor *bias);
 tensor *t_rms_norm(graph *g, tensor *x, tensor *gain); /* gain NULL: 1; eps 1e-6 */
 tensor *t_normalize(graph *g, tensor *x); /* rows to unit length; a zero row stays zero */
 
@@ -104,6 +120,8 @@ tensor *t_normalize(graph *g, tensor *x); /* rows to unit length; a zero row sta
  * heads of head_width; the other columns are copied. */
 tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
                  const int32_t *position);
+tensor *t_rotary_half(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
+                      const int32_t *position);
 
 /* A view of columns col..col+width-1, so that one product can make q, k and v together. */
 typedef struct columns {
@@ -111,6 +129,7 @@ typedef struct columns {
     int64_t col;
 } columns;
 /* Multi-head attention over ragged spans: the one attention operator. Result [q.of->rows, width].
+ * With halves, in training, key spans lie one after another.
  *
  *   q_spans[i] attends to kv_spans[i]: softmax(q k^T / sqrt(width / n_heads)) v in each head.
  *   Self-attention: equal lists. Cross: lists over different tensors. Fusion-in-decoder:

@@ -44,6 +44,8 @@ struct graph {
 
 /* A new [rows, cols] with values undefined. */
 tensor *graph_result(graph *g, int64_t rows, int64_t cols);
+/* The same as a half; read_once: its gradient is bf16 too, written by its reader. */
+tensor *graph_half(graph *g, int64_t rows, int64_t cols, bool read_once);
 /* True when t's gradient is wanted; t may be NULL. */
 bool graph_wants(const graph *g, const tensor *t);
 /* A zeroed record of `bytes` for result y, walked by backward. */
@@ -55,6 +57,8 @@ float *graph_grad(graph *g, tensor *t);
 /* The same for who writes all of it: *fresh says that it is new and undefined, so write; else
  * add. */
 float *graph_grad_fresh(graph *g, tensor *t, bool *fresh);
+/* The gradient of a half that is read once, undefined, to be written; NULL when none is wanted. */
+bf16 *graph_grad_half(graph *g, tensor *t);
 /* t's gradient += dy [rows, cols], when wanted. */
 void graph_add_grad(graph *g, tensor *t, const float *dy);
 /* The same for y's own gradient, at the end of y's record: where x has none yet y's buffer becomes
@@ -72,8 +76,9 @@ void vec_copy(int64_t n, const float *x, float *y);
 void vec_scale(int64_t n, float s, const float *x, float *y);                         /* y = s x */
 void vec_add(const backend *be, int64_t n, const float *x, float *y);                 /* y += x */
 void vec_add_scaled(const backend *be, int64_t n, float s, const float *x, float *y); /* y += s x */
-/* y [cols] += sums of columns */
-void vec_add_columns(const backend *be, int64_t rows, int64_t cols, const float *x, float *y);
+/* y [cols] += sums of columns of x, or of x16 where it is set */
+void vec_add_columns(graph *g, int64_t rows, int64_t cols, const float *x, const bf16 *x16,
+                     float *y);
 double vec_dot(int64_t n, const float *x, const float *y); /* f64, one thread */
 
 /* ---- softmax(x e^T) over a vocabulary, for losses (op_cross_entropy.c) ---- */

@@ -4,13 +4,15 @@
 
 #include <string.h>
 
-#define COLUMNS 128 /* columns a piece where a reduction runs down the rows */
+#define COLUMNS   1024 /* whose sums down the rows stay in L1 */
+#define PART_ROWS 512  /* a piece where a reduction runs down the rows */
 
 typedef struct vec_job {
     const backend *be;
-    int64_t rows, cols;
+    int64_t cols;
     float s;
     const float *x;
+    const bf16 *x16;
     float *y;
 } vec_job;
 
@@ -73,22 +75,34 @@ void vec_add_scaled(const backend *be, int64_t n, float s, const float *x, float
     par_range(n, PIECE, add_scaled_piece, &j);
 }
 
-/* f32 sums of up to 32 rows at a time, so that the error grows with rows / 32, not rows. */
+/* Rows begin..end-1, as they lie in memory; f32 sums of up to 32 rows at a time, so that the error
+ * grows with rows / 32, not rows. */
 static void columns_piece(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     vec_job *j = arg;
-    float sum[COLUMNS];
-    for (int64_t r = 0; r < j->rows;) {
-        int64_t stop = r + 32 < j->rows ? r + 32 : j->rows;
-        memcpy(sum, j->x + r * j->cols + begin, (size_t)(end - begin) * sizeof *sum);
-        for (r++; r < stop; r++) j->be->add(end - begin, j->x + r * j->cols + begin, sum);
-        j->be->add(end - begin, sum, j->y + begin);
-    }
+    float sum[COLUMNS], wide[COLUMNS], *part = j->y + begin / PART_ROWS * j->cols;
+    memset(part, 0, (size_t)j->cols * sizeof *part);
+    for (int64_t first = begin; first < end; first += 32)
+        for (int64_t c = 0; c < j->cols; c += COLUMNS) {
+            int64_t n = j->cols - c < COLUMNS ? j->cols - c : COLUMNS;
+            memset(sum, 0, (size_t)n * sizeof *sum);
+            for (int64_t r = first; r < end && r < first + 32; r++) {
+                int64_t at = r * j->cols + c;
+                if (j->x16) j->be->widen(n, j->x16 + at, wide);
+                j->be->add(n, j->x16 ? wide : j->x + at, sum);
+            }
+            j->be->add(n, sum, part + c);
+        }
 }
 
-void vec_add_columns(const backend *be, int64_t rows, int64_t cols, const float *x, float *y) {
-    vec_job j = {.be = be, .rows = rows, .cols = cols, .x = x, .y = y};
-    par_range(cols, COLUMNS, columns_piece, &j);
+void vec_add_columns(graph *g, int64_t rows, int64_t cols, const float *x, const bf16 *x16,
+                     float *y) {
+    int64_t n = (rows + PART_ROWS - 1) / PART_ROWS;
+    float *parts = graph_take(g, n * cols);
+    vec_job j = {.be = g->be, .cols = cols, .x = x, .x16 = x16, .y = parts};
+    par_range(rows, PART_ROWS, columns_piece, &j);
+    for (int64_t i = 0; i < n; i++) g->be->add(cols, parts + i * cols, y);
+    graph_give(g, parts, n * cols);
 }
 
 double vec_dot(int64_t n, const float *x, const float *y) {

@@ -63,20 +63,20 @@ INLINE void pack(int64_t lines, int64_t k, const float *x, int64_t ld, bool alon
     }
 }
 
-static void pack_a(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k, char *panels,
+static void pack_a(int64_t lines, int64_t k, const gemm_lines *x, char *panels,
                    int64_t panel_bytes) {
-    if (along_k)
-        pack(lines, k, x, ld, true, true, A_LINES, panels, panel_bytes);
+    if (x->along_k)
+        pack(lines, k, x->at, x->ld, true, true, A_LINES, panels, panel_bytes);
     else
-        pack(lines, k, x, ld, false, true, A_LINES, panels, panel_bytes);
+        pack(lines, k, x->at, x->ld, false, true, A_LINES, panels, panel_bytes);
 }
 
-static void pack_b(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k, char *panels,
+static void pack_b(int64_t lines, int64_t k, const gemm_lines *x, char *panels,
                    int64_t panel_bytes) {
-    if (along_k)
-        pack(lines, k, x, ld, true, false, B_LINES, panels, panel_bytes);
+    if (x->along_k)
+        pack(lines, k, x->at, x->ld, true, false, B_LINES, panels, panel_bytes);
     else
-        pack(lines, k, x, ld, false, false, B_LINES, panels, panel_bytes);
+        pack(lines, k, x->at, x->ld, false, false, B_LINES, panels, panel_bytes);
 }
 
 INLINE void store_sum(float *c, int64_t n, vf sum, bool add) {

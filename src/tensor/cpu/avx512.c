@@ -4,9 +4,8 @@
 
 #include <pthread.h>
 
-void finish_avx512(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
-                   int64_t ldc, bool add, const float *bias, activation act) {
-    finish(rows, cols, sums, lds, c, ldc, add, bias, act);
+void finish_avx512(int64_t rows, int64_t cols, const float *sums, int64_t lds, const gemm_end *e) {
+    finish(rows, cols, sums, lds, e);
 }
 
 static const gemm_kind gemm_avx512 = {.mr = LINES,

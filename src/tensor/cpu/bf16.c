@@ -3,10 +3,59 @@
  * what AMX tiles load (amx.c). All that is not a product is AVX-512's. */
 #define PRODUCT_BF16
 #include "tensor/cpu/product512.h"
+#include "tensor/cpu/activation.h"
 
 #include "tensor/cpu/narrow_int.h"
 
 #include <pthread.h>
+
+/* ---- bf16 in memory ---- */
+
+static void round_bf16(int64_t n, const float *x, bf16 *y) {
+    for (int64_t i = 0; i < n; i += 32) {
+        _mm512_mask_storeu_epi16(y + i, first_of_32(n - i), load_along(x + i, n - i, false));
+    }
+}
+
+INLINE __m512 widened(__mmask16 has, const bf16 *x) {
+    __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(has, x));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(low, 16));
+}
+
+static void widen_bf16(int64_t n, const bf16 *x, float *y) {
+    for (int64_t i = 0; i < n; i += 16)
+        _mm512_mask_storeu_ps(y + i, first(n - i), widened(first(n - i), x + i));
+}
+
+/* 16 columns of a row from j on. */
+INLINE __m512 finished(activation act, const float *sums, const gemm_end *e, int64_t r, int64_t j,
+                       __mmask16 has) {
+    __m512 x = _mm512_maskz_loadu_ps(has, sums);
+    if (e->y16) {
+        __m512 y = widened(has, e->y16 + r * e->ldc + j);
+        return x * act_slope(act, y, y);
+    }
+    if (e->bias) x += _mm512_maskz_loadu_ps(has, e->bias + j);
+    return act_value(act, x);
+}
+
+/* gemm_kind.finish: a block is a cache line a row. */
+static void finish_bf16(int64_t rows, int64_t cols, const float *sums, int64_t lds,
+                        const gemm_end *e) {
+    if (!e->c16) {
+        finish_avx512(rows, cols, sums, lds, e);
+        return;
+    }
+    __mmask16 m0 = first(cols), m1 = first(cols - 16);
+    __mmask32 has = first_of_32(cols);
+    for (int64_t r = 0; r < rows; r++, sums += lds) {
+        __m512 lo = _mm512_setzero_ps(), hi = lo;
+#define CALL(act) lo = finished(act, sums, e, r, 0, m0), hi = finished(act, sums + 16, e, r, 16, m1)
+        FOR_ACTIVATION(e->act, CALL)
+#undef CALL
+        _mm512_mask_storeu_epi16(e->c16 + r * e->ldc, has, (__m512i)_mm512_cvtne2ps_pbh(hi, lo));
+    }
+}
 
 const gemm_kind gemm_bf16 = {.mr = LINES,
                              .nr = LINES,
@@ -14,7 +63,9 @@ const gemm_kind gemm_bf16 = {.mr = LINES,
                              .pack_a = pack_a,
                              .pack_b = pack_b,
                              .kernel = kernel,
-                             .finish = finish_avx512};
+                             .finish = finish_bf16,
+                             .round = round_bf16,
+                             .widen = widen_bf16};
 
 static void matmul_bf16(const matmul *mm) {
     gemm_run(&gemm_bf16, mm);
@@ -34,6 +85,8 @@ static void fill(void) {
     table.name = "bf16";
     table.rounds_to_bf16 = true;
     table.narrow = &narrow_bf16;
+    table.round = round_bf16;
+    table.widen = widen_bf16;
     table.matmul = matmul_bf16;
     table.attention_forward = attention_forward_bf16;
     table.attention_backward = attention_backward_bf16;

@@ -35,21 +35,42 @@ const backend *backend_amx(void);
  *                                    TDPBF16PS want them
  *
  * so k may be cut at any multiple of step by moving both pointers by k * lines * elem. */
+
+/* Lines to be packed: element p of line i is at[i * ld + p] when along_k, else at[p * ld + i]. */
+typedef struct gemm_lines {
+    const void *at; /* floats, or bf16 */
+    bool is_bf16;   /* never for families of f32 */
+    int64_t ld;
+    bool along_k;
+} gemm_lines;
+
+/* What becomes of a block's complete sums; c, c16, y16, bias point at the block's first column. */
+typedef struct gemm_end {
+    float *c;
+    bf16 *c16; /* instead of c */
+    int64_t ldc;
+    bool add;          /* to what earlier passes left in c */
+    const float *bias; /* NULL: none */
+    activation act;
+    const bf16 *y16; /* c16 = act'(y16) * sums */
+} gemm_end;
+
 typedef struct gemm_kind {
     int mr, nr; /* lines of a panel of a and of b */
     int elem;   /* bytes of a packed element: 4 f32, 2 bf16 */
-    /* Packs `lines` lines of k elements into consecutive panels, panel_bytes apart. Element p of
-     * line i is x[i * ld + p] when along_k, else x[p * ld + i]. */
-    void (*pack_a)(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k, char *panels,
+    /* Packs `lines` lines of k elements into consecutive panels, panel_bytes apart. */
+    void (*pack_a)(int64_t lines, int64_t k, const gemm_lines *x, char *panels,
                    int64_t panel_bytes);
-    void (*pack_b)(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k, char *panels,
+    void (*pack_b)(int64_t lines, int64_t k, const gemm_lines *x, char *panels,
                    int64_t panel_bytes);
     /* c [rows <= mr, cols <= nr] = (or, with add, +=) the product of one panel of each. */
     void (*kernel)(int64_t k, const char *a, const char *b, int64_t rows, int64_t cols, float *c,
                    int64_t ldc, bool add);
-    /* c = act(sums + bias), with add: act(c + sums + bias). sums [rows, lds]; bias NULL: none. */
-    void (*finish)(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
-                   int64_t ldc, bool add, const float *bias, activation act);
+    /* c = act(c, with add, + sums [rows, lds] + bias). */
+    void (*finish)(int64_t rows, int64_t cols, const float *sums, int64_t lds, const gemm_end *e);
+    /* As in backend.h; NULL for families of f32. */
+    void (*round)(int64_t n, const float *x, bf16 *y);
+    void (*widen)(int64_t n, const bf16 *x, float *y);
 } gemm_kind;
 
 /* ---- attention (attention.c), from a family's product and its functions of one row ---- */
@@ -69,8 +90,7 @@ void attention_backward(const gemm_kind *g, const row_kind *r, const attention *
 void amx_configure(void); /* this thread's tiles: eight of 16 rows by 64 bytes */
 extern const row_kind rows_avx512;
 extern const gemm_kind gemm_bf16;
-void finish_avx512(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
-                   int64_t ldc, bool add, const float *bias, activation act);
+void finish_avx512(int64_t rows, int64_t cols, const float *sums, int64_t lds, const gemm_end *e);
 
 /* k rounded up to whole steps. */
 int64_t gemm_k_padded(const gemm_kind *g, int64_t k);
@@ -81,6 +101,10 @@ size_t gemm_b_bytes(const gemm_kind *g, int64_t k, int64_t n);
 void gemm_run(const gemm_kind *g, const matmul *mm);
 /* All of op(b), a leaf weight, in panels that are kept with it. */
 const char *gemm_cached(const gemm_kind *g, const matmul *mm);
+/* The lines of op(x) from `line` on, elements from k on: x, or x16 where it is set, with rows ld apart
+ * that are lines (along_k) or elements. */
+gemm_lines gemm_lines_at(const float *x, const bf16 *x16, int64_t ld, bool along_k, int64_t line,
+                         int64_t k);
 /* Packs op(b) rows k0..k0+k-1 on all threads. */
 void gemm_pack_b(const gemm_kind *g, const matmul *mm, int64_t k0, int64_t k, char *panels);
 /* c [m, n] = (+=) panels times panels on this thread; panels as made with their own k. */

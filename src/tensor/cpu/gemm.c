@@ -16,6 +16,9 @@
  *           for each panel of b       streams from L2
  *             kernel                  c in registers over KC, then added to memory
  *
+ * Either factor may lie in memory as bf16: packing then only moves it. A result in bf16 is rounded
+ * once, so all of k is one pass, and a task has fewer rows where k is long.
+ *
  * How c is cut changes no result: each element is summed over k in the same order by one
  * thread. So the cut may look at the thread count. */
 #include "tensor/cpu/cpu_int.h"
@@ -23,9 +26,10 @@
 #include "util/par.h"
 
 enum {
-    KC_CACHED = 2048, /* bytes of k in one pass, packed, where b's panels are there ... */
-    KC_FRESH = 512,   /* ... and where they are made on the way and c is the result of long sums */
-    MC = 256,         /* most rows of a task */
+    KC_CACHED = 2048,  /* bytes of k in one pass, packed, where b's panels are there ... */
+    KC_FRESH = 512,    /* ... and where they are made on the way and c is the result of long sums */
+    MC = 256,          /* most rows of a task ... */
+    A_BYTES = 1 << 20, /* ... and bytes of op(a), packed, in one pass */
     B_BYTES = 512 << 10, /* of op(b) panels that share L2 with the rest */
     KL_BYTES = 1 << 19,  /* of op(b) packed at a time when it is not cached */
     PACK_LINES = 256,    /* a task of parallel packing: lines ... */
@@ -52,6 +56,13 @@ size_t gemm_b_bytes(const gemm_kind *g, int64_t k, int64_t n) {
     return (size_t)(cuts(n, g->nr) * b_panel_bytes(g, k));
 }
 
+gemm_lines gemm_lines_at(const float *x, const bf16 *x16, int64_t ld, bool along_k, int64_t line,
+                         int64_t k) {
+    int64_t first = along_k ? line * ld + k : k * ld + line;
+    const void *at = x16 ? (const void *)(x16 + first) : x + first;
+    return (gemm_lines){.at = at, .is_bf16 = x16, .ld = ld, .along_k = along_k};
+}
+
 /* ---- packing op(b) on all threads ---- */
 
 typedef struct packing {
@@ -69,11 +80,10 @@ static void pack_task(void *arg, int64_t i, int worker) {
     const gemm_kind *g = p->g;
     const matmul *mm = p->mm;
     int64_t j = i % p->line_cuts * p->lines, k = i / p->line_cuts * PACK_K;
-    const float *b = mm->b + (mm->b_t ? j * mm->ldb + p->k0 + k : (p->k0 + k) * mm->ldb + j);
+    gemm_lines b = gemm_lines_at(mm->b, mm->b16, mm->ldb, mm->b_t, j, p->k0 + k);
     int64_t panel_bytes = b_panel_bytes(g, p->k);
     char *to = p->panels + j / g->nr * panel_bytes + k * g->nr * g->elem;
-    g->pack_b(least(p->lines, mm->n - j), least(PACK_K, p->k - k), b, mm->ldb, mm->b_t, to,
-              panel_bytes);
+    g->pack_b(least(p->lines, mm->n - j), least(PACK_K, p->k - k), &b, to, panel_bytes);
 }
 
 void gemm_pack_b(const gemm_kind *g, const matmul *mm, int64_t k0, int64_t k, char *panels) {
@@ -115,15 +125,24 @@ typedef struct product {
  * has been issued, when its stores have reached the cache. */
 typedef struct finishing {
     int64_t rows, cols; /* cols 0: nothing waits */
-    float *c;
-    int64_t j;
-    const float *sums; /* [rows, nr] */
-    bool add;          /* to what earlier passes left in c */
+    const float *sums;  /* [rows, nr] */
+    gemm_end end;
 } finishing;
 
-static void finish(const gemm_kind *g, const matmul *mm, const finishing *f) {
-    const float *bias = mm->bias ? mm->bias + f->j : NULL;
-    if (f->cols) g->finish(f->rows, f->cols, f->sums, g->nr, f->c, mm->ldc, f->add, bias, mm->act);
+static void finish(const gemm_kind *g, const finishing *f) {
+    if (f->cols) g->finish(f->rows, f->cols, f->sums, g->nr, &f->end);
+}
+
+/* The block of c at row i, column j. */
+static gemm_end end_at(const matmul *mm, int64_t i, int64_t j, bool add) {
+    int64_t at = i * mm->ldc + j;
+    return (gemm_end){.c = mm->c16 ? NULL : mm->c + at,
+                      .c16 = mm->c16 ? mm->c16 + at : NULL,
+                      .ldc = mm->ldc,
+                      .add = add,
+                      .bias = mm->bias ? mm->bias + j : NULL,
+                      .act = mm->act,
+                      .y16 = mm->y16 ? mm->y16 + at : NULL};
 }
 
 /* Rows i0.., columns j0.. of c over k..k+kc-1 of this product's range: a is packed, b's panels
@@ -134,7 +153,7 @@ static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_
     const matmul *mm = p->mm;
     int64_t a_step = a_panel_bytes(g, kc), b_step = b_panel_bytes(g, p->k);
     bool add = mm->accumulate || p->k0 + k > 0, last = p->k0 + k + kc == mm->k;
-    bool finishes = last && (mm->bias || mm->act != ACT_NONE);
+    bool finishes = mm->c16 || (last && (mm->bias || mm->act != ACT_NONE));
     _Alignas(64) float sums[2][BLOCK_MAX];
     finishing waits = {.cols = 0};
     int64_t nc = most(g->nr, B_BYTES / most(1, b_panel_bytes(g, kc)) * g->nr);
@@ -143,21 +162,21 @@ static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_
         for (int64_t i = 0; i < m; i += g->mr) {
             for (int64_t j = jc; j < end; j += g->nr) {
                 int64_t rows = least(g->mr, m - i), cols = least(g->nr, end - j);
-                float *c = mm->c + (i0 + i) * mm->ldc + j;
                 const char *a_at = a + i / g->mr * a_step;
                 const char *b_at = p->b + j / g->nr * b_step + k * g->nr * g->elem;
                 if (!finishes) {
+                    float *c = mm->c + (i0 + i) * mm->ldc + j;
                     g->kernel(kc, a_at, b_at, rows, cols, c, mm->ldc, add);
                     continue;
                 }
                 float *to = sums[turn ^= 1];
                 g->kernel(kc, a_at, b_at, rows, cols, to, g->nr, false);
-                finish(g, mm, &waits);
-                waits = (finishing){rows, cols, c, j, to, add};
+                finish(g, &waits);
+                waits = (finishing){rows, cols, to, end_at(mm, i0 + i, j, add)};
             }
         }
     }
-    finish(g, mm, &waits);
+    finish(g, &waits);
 }
 
 static void product_task(void *arg, int64_t i, int worker) {
@@ -171,8 +190,8 @@ static void product_task(void *arg, int64_t i, int worker) {
     int64_t k = 0;
     do {
         int64_t kc = least(p->kc, p->k - k), at = p->k0 + k;
-        const float *from = mm->a + (mm->a_t ? at * mm->lda + i0 : i0 * mm->lda + at);
-        g->pack_a(m, kc, from, mm->lda, !mm->a_t, a, a_panel_bytes(g, kc));
+        gemm_lines from = gemm_lines_at(mm->a, mm->a16, mm->lda, !mm->a_t, i0, at);
+        g->pack_a(m, kc, &from, a, a_panel_bytes(g, kc));
         multiply(p, i0, m, j0, n, k, kc, a);
         k += kc;
     } while (k < p->k);
@@ -184,7 +203,8 @@ static void run_tasks(product *p) {
     const matmul *mm = p->mm;
     int64_t flop = 2 * most(mm->m, FEW) * mm->n * gemm_k_padded(g, p->k);
     int64_t wanted = most(1, least(TASKS_A_THREAD * par_threads(), flop / TASK_FLOP));
-    p->rows = round_up(least(MC, cuts(mm->m, wanted)), g->mr);
+    int64_t rows = least(MC, most(1, A_BYTES / (least(p->kc, p->k) * g->elem + 1)));
+    p->rows = round_up(least(rows, cuts(mm->m, wanted)), g->mr);
     int64_t row_cuts = cuts(mm->m, p->rows);
     p->cols = round_up(cuts(mm->n, most(1, wanted / row_cuts)), g->nr);
     p->col_cuts = cuts(mm->n, p->cols);
@@ -194,11 +214,13 @@ static void run_tasks(product *p) {
 void gemm_run(const gemm_kind *g, const matmul *mm) {
     MUST(!mm->accumulate || (!mm->bias && mm->act == ACT_NONE),
          "accumulate takes no bias and no activation");
+    MUST(!mm->c16 || mm->packs, "a bf16 result is that of a leaf weight");
+    MUST(!mm->c16 || !mm->accumulate, "a bf16 result is not added to");
     if (mm->m <= 0 || mm->n <= 0) return;
     product p = {.g = g, .mm = mm, .k = mm->k};
     if (mm->packs) {
         p.b = gemm_cached(g, mm);
-        p.kc = KC_CACHED / g->elem;
+        p.kc = mm->c16 ? most(1, mm->k) : KC_CACHED / g->elem; /* sums are rounded once */
         run_tasks(&p);
         return;
     }

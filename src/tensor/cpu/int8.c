@@ -407,6 +407,7 @@ static void fill(void) {
         if (backend_find(tables[i].name, &base)) continue; /* not here: never asked for */
         tables[i].table = *base;
         tables[i].table.matmul = tables[i].matmul;
+        tables[i].table.round = NULL; /* rows are rounded to bytes, from floats */
         if (!base->narrow) continue;
         const int8_kind *kind = best_kind(base == backend_amx() ? CPU_AMX_INT8 : 0);
         tables[i].narrow = *base->narrow;

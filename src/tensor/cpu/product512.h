@@ -28,47 +28,71 @@ INLINE __mmask16 first(int64_t n) {
     return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
 }
 
-/* 16 dwords from 64 bytes of k of one line; k elements exist. */
-INLINE __m512i load_along(const float *x, int64_t k) {
 #ifdef PRODUCT_BF16
+INLINE __mmask32 first_of_32(int64_t n) {
+    return (__mmask32)first(n - 16) << 16 | first(n);
+}
+#endif
+
+/* Element i of floats, or of bf16 when narrow. */
+INLINE const void *element(const void *x, int64_t i, bool narrow) {
+    return (const char *)x + i * (narrow ? 2 : 4);
+}
+
+/* 16 dwords from 64 bytes of k of one line; k elements exist. */
+INLINE __m512i load_along(const void *x, int64_t k, bool narrow) {
+#ifdef PRODUCT_BF16
+    if (narrow) return _mm512_maskz_loadu_epi16(first_of_32(k), x);
     __m512 lo = _mm512_maskz_loadu_ps(first(k), x),
-           hi = _mm512_maskz_loadu_ps(first(k - 16), x + 16);
+           hi = _mm512_maskz_loadu_ps(first(k - 16), element(x, 16, false));
     return (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
 #else
+    (void)narrow;
     return _mm512_castps_si512(_mm512_maskz_loadu_ps(first(k), x));
 #endif
 }
 
 /* Dword i of k of 16 lines. */
-INLINE __m512i load_across(const float *x, int64_t ld, int64_t i, int64_t lines, int64_t k) {
+INLINE __m512i load_across(const void *x, int64_t ld, int64_t i, int64_t lines, int64_t k,
+                           bool narrow) {
 #ifdef PRODUCT_BF16
     const __m512i pairs =
         _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    __m512 even = _mm512_maskz_loadu_ps(2 * i < k ? first(lines) : 0, x + 2 * i * ld);
-    __m512 odd = _mm512_maskz_loadu_ps(2 * i + 1 < k ? first(lines) : 0, x + (2 * i + 1) * ld);
-    return _mm512_permutexvar_epi16(pairs, (__m512i)_mm512_cvtne2ps_pbh(odd, even));
+    const void *even_at = element(x, 2 * i * ld, narrow);
+    const void *odd_at = element(x, (2 * i + 1) * ld, narrow);
+    __mmask16 even_has = 2 * i < k ? first(lines) : 0, odd_has = 2 * i + 1 < k ? first(lines) : 0;
+    __m512i both;
+    if (narrow) {
+        both = _mm512_castsi256_si512(_mm256_maskz_loadu_epi16(even_has, even_at));
+        both = _mm512_inserti64x4(both, _mm256_maskz_loadu_epi16(odd_has, odd_at), 1);
+    } else
+        both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(odd_has, odd_at),
+                                            _mm512_maskz_loadu_ps(even_has, even_at));
+    return _mm512_permutexvar_epi16(pairs, both);
 #else
-    return _mm512_castps_si512(_mm512_maskz_loadu_ps(i < k ? first(lines) : 0, x + i * ld));
+    __mmask16 has = i < k ? first(lines) : 0;
+    return _mm512_castps_si512(_mm512_maskz_loadu_ps(has, element(x, i * ld, narrow)));
 #endif
 }
 
 /* One block: `lines` and k elements exist (of 16 and STEP), the rest is zero. Register i of the
  * wanted order goes to `to + i * stride`. */
-INLINE void pack_block(const float *x, int64_t ld, bool along_k, int64_t lines, int64_t k,
-                       bool want_along, char *to, int64_t stride) {
+INLINE void pack_block(const void *x, int64_t ld, bool along_k, bool narrow, int64_t lines,
+                       int64_t k, bool want_along, char *to, int64_t stride) {
     __m512i v[16];
     for (int i = 0; i < 16; i++) {
         if (!along_k)
-            v[i] = load_across(x, ld, i, lines, k);
+            v[i] = load_across(x, ld, i, lines, k, narrow);
         else
-            v[i] = i < lines ? load_along(x + i * ld, k) : _mm512_setzero_si512();
+            v[i] = i < lines ? load_along(element(x, i * ld, narrow), k, narrow)
+                             : _mm512_setzero_si512();
     }
     if (along_k != want_along) transpose(v);
     for (int i = 0; i < 16; i++) _mm512_store_si512(to + i * stride, v[i]);
 }
 
-INLINE void pack(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k,
+INLINE void pack(int64_t lines, int64_t k, const void *x, int64_t ld, bool along_k, bool narrow,
                  bool want_along, char *panels, int64_t panel_bytes) {
     int64_t blocks = (lines + LINES - 1) / LINES * (LINES / 16), steps = (k + STEP - 1) / STEP;
     for (int64_t at = 0; at < blocks * steps;
@@ -76,31 +100,41 @@ INLINE void pack(int64_t lines, int64_t k, const float *x, int64_t ld, bool alon
         int64_t block = along_k ? at / steps : at % blocks,
                 step = along_k ? at % steps : at / blocks;
         int64_t i = block * 16, p = step * STEP, within = i % LINES;
-        const float *from = along_k ? x + i * ld + p : x + p * ld + i;
+        const void *from = element(x, along_k ? i * ld + p : p * ld + i, narrow);
         char *to =
             panels + i / LINES * panel_bytes + step * LINES * 64 + within * (want_along ? 64 : 4);
         int64_t stride = want_along ? 64 : LINES * 4;
         if (lines - i >= 16 && k - p >= STEP)
-            pack_block(from, ld, along_k, 16, STEP, want_along, to, stride);
+            pack_block(from, ld, along_k, narrow, 16, STEP, want_along, to, stride);
         else
-            pack_block(from, ld, along_k, lines - i, k - p, want_along, to, stride);
+            pack_block(from, ld, along_k, narrow, lines - i, k - p, want_along, to, stride);
     }
 }
 
-static void pack_a(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k, char *panels,
-                   int64_t panel_bytes) {
-    if (along_k)
-        pack(lines, k, x, ld, true, true, panels, panel_bytes);
+/* One loop for each way the source runs and each type it may have. */
+INLINE void pack_lines(int64_t lines, int64_t k, const gemm_lines *x, bool want_along, char *panels,
+                       int64_t panel_bytes) {
+#ifdef PRODUCT_BF16
+    if (x->is_bf16 && x->along_k)
+        pack(lines, k, x->at, x->ld, true, true, want_along, panels, panel_bytes);
+    else if (x->is_bf16)
+        pack(lines, k, x->at, x->ld, false, true, want_along, panels, panel_bytes);
     else
-        pack(lines, k, x, ld, false, true, panels, panel_bytes);
+#endif
+        if (x->along_k)
+        pack(lines, k, x->at, x->ld, true, false, want_along, panels, panel_bytes);
+    else
+        pack(lines, k, x->at, x->ld, false, false, want_along, panels, panel_bytes);
 }
 
-static void pack_b(int64_t lines, int64_t k, const float *x, int64_t ld, bool along_k, char *panels,
+static void pack_a(int64_t lines, int64_t k, const gemm_lines *x, char *panels,
                    int64_t panel_bytes) {
-    if (along_k)
-        pack(lines, k, x, ld, true, false, panels, panel_bytes);
-    else
-        pack(lines, k, x, ld, false, false, panels, panel_bytes);
+    pack_lines(lines, k, x, true, panels, panel_bytes);
+}
+
+static void pack_b(int64_t lines, int64_t k, const gemm_lines *x, char *panels,
+                   int64_t panel_bytes) {
+    pack_lines(lines, k, x, false, panels, panel_bytes);
 }
 
 /* sum += x b, dword by dword. */

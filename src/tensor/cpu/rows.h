@@ -3,6 +3,7 @@
  * cut for the threads into pieces by size alone, so that sums come out the same for any
  * number of threads. Formulas: ref.c. */
 #include "tensor/cpu/cpu_int.h"
+#include "tensor/cpu/activation.h"
 #include "tensor/cpu/vec.h"
 #include "util/par.h"
 
@@ -38,68 +39,6 @@ static int64_t rows_of(int64_t cols) { /* of a piece */
     } while (0)
 
 /* ---- activations ---- */
-
-INLINE vf act_value(activation act, vf x) {
-    vf bell;
-    switch (act) {
-    case ACT_RELU:
-        return v_max(v_set(0), x);
-    case ACT_RELU2:
-        x = v_max(v_set(0), x);
-        return x * x;
-    case ACT_GELU:
-        return x * v_normal(x, &bell);
-    case ACT_SIGMOID:
-        return v_sigmoid(x);
-    case ACT_TANH:
-        return v_tanh(x);
-    default:
-        return x;
-    }
-}
-
-/* Slope at x, where y = act(x). */
-INLINE vf act_slope(activation act, vf x, vf y) {
-    vf one = v_set(1), zero = v_set(0), phi, bell;
-    switch (act) {
-    case ACT_RELU:
-        return v_choose(v_less(zero, y), one, zero);
-    case ACT_RELU2:
-        return v_set(2) * v_sqrt(y);
-    case ACT_GELU:
-        phi = v_normal(x, &bell);
-        return v_fma(x * v_set(0.39894228f), bell, phi);
-    case ACT_SIGMOID:
-        return y * (one - y);
-    case ACT_TANH:
-        return one - y * y;
-    default:
-        return one;
-    }
-}
-
-/* Calls CALL with `act` a constant, so that each loop holds one activation. */
-#define FOR_ACTIVATION(act, CALL)                                                                  \
-    switch (act) {                                                                                 \
-    case ACT_NONE:                                                                                 \
-        CALL(ACT_NONE);                                                                            \
-        break;                                                                                     \
-    case ACT_RELU:                                                                                 \
-        CALL(ACT_RELU);                                                                            \
-        break;                                                                                     \
-    case ACT_RELU2:                                                                                \
-        CALL(ACT_RELU2);                                                                           \
-        break;                                                                                     \
-    case ACT_GELU:                                                                                 \
-        CALL(ACT_GELU);                                                                            \
-        break;                                                                                     \
-    case ACT_SIGMOID:                                                                              \
-        CALL(ACT_SIGMOID);                                                                         \
-        break;                                                                                     \
-    case ACT_TANH:                                                                                 \
-        CALL(ACT_TANH);                                                                            \
-        break;                                                                                     \
-    }
 
 typedef struct slices { /* element-wise work over flat arrays */
     activation act;
@@ -142,14 +81,16 @@ static void activate_back(int64_t n, activation act, const float *x, const float
     par_range(n, GRAIN, activate_back_piece, &s);
 }
 
-/* gemm_kind.finish: c = act(sums + bias), with add: act(c + sums + bias). */
-static void finish(int64_t rows, int64_t cols, const float *sums, int64_t lds, float *c,
-                   int64_t ldc, bool add, const float *bias, activation act) {
-    for (int64_t r = 0; r < rows; r++, c += ldc, sums += lds) {
+/* gemm_kind.finish of floats. */
+static void finish(int64_t rows, int64_t cols, const float *sums, int64_t lds, const gemm_end *e) {
+    const float *bias = e->bias;
+    float *c = e->c;
+    bool add = e->add;
+    for (int64_t r = 0; r < rows; r++, c += e->ldc, sums += lds) {
 #define CALL(act)                                                                                  \
     EACH(cols, vf x = LOAD(sums); if (bias) x += LOAD(bias); if (add) x += LOAD(c);                \
          STORE(c, act_value(act, x));)
-        FOR_ACTIVATION(act, CALL)
+        FOR_ACTIVATION(e->act, CALL)
 #undef CALL
     }
 }
