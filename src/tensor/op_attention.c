@@ -20,10 +20,10 @@ static bool all_paired(spans own, spans other, const tensor *t) {
     return spans_cover(own, t->rows);
 }
 
-/* The gradient of a half, zeros where no span pair writes: of k and v together where they are one
- * tensor. */
+/* The gradient of a half, zeros where no pair of spans writes. */
 static bf16 *grad_half(graph *g, tensor *t, spans own, spans other) {
     bf16 *d = graph_grad_half(g, t);
+    MUST(d, "attention: of q, k and v, halves, only some want gradients");
     if (!all_paired(own, other, t)) memset(d, 0, (size_t)(t->rows * t->cols) * sizeof *d);
     return d;
 }
@@ -34,6 +34,7 @@ static void halves_back(graph *g, attention_record *a, tensor *y) {
     at.dout16 = y->dh;
     at.dq16 = grad_half(g, a->q.of, qs, kvs) + a->q.col;
     at.dk16 = grad_half(g, a->k.of, kvs, qs) + a->k.col;
+    /* one tensor may be keys and values */
     at.dv16 = (a->v.of == a->k.of ? a->k.of->dh : grad_half(g, a->v.of, kvs, qs)) + a->v.col;
     g->be->attention_backward(&at);
 }

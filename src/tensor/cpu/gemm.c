@@ -214,6 +214,7 @@ static void run_tasks(product *p) {
 void gemm_run(const gemm_kind *g, const matmul *mm) {
     MUST(!mm->accumulate || (!mm->bias && mm->act == ACT_NONE),
          "accumulate takes no bias and no activation");
+    MUST(g->round || (!mm->a16 && !mm->b16 && !mm->c16), "these kernels take no bf16");
     MUST(!mm->c16 || mm->packs, "a bf16 result is that of a leaf weight");
     MUST(!mm->c16 || !mm->accumulate, "a bf16 result is not added to");
     if (mm->m <= 0 || mm->n <= 0) return;
