@@ -116,8 +116,8 @@ static const int32_t blanks[][2] = {
 };
 // clang-format on
 
-/* SentencePiece reads its rules from a file: an unnamed one in memory, *fd, whose path goes to
- * `path`. They become part of the model. */
+/* SentencePiece reads its rules from a file: an unnamed one in memory, *fd, whose path, equally
+ * long for every number, goes to `path`. They become part of the model. */
 static status write_rules(bool lower_case, int *fd, char path[64]) {
     buf rules = {0};
     for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++)
@@ -130,8 +130,17 @@ static status write_rules(bool lower_case, int *fd, char path[64]) {
     bool written = *fd >= 0 && write(*fd, rules.at, rules.len) == (ssize_t)rules.len;
     buf_clear(&rules);
     if (!written) FAIL(ERR_IO, "cannot hold the tokenizer's normalisation rules in memory");
-    snprintf(path, 64, "/proc/self/fd/%d", *fd);
+    int n_digits = snprintf(NULL, 0, "%d", *fd);
+    snprintf(path, 64, "/proc/self/fd%.*s%d", 12 - n_digits, "////////////", *fd);
     return OK;
+}
+
+/* The path becomes part of the model too: without this, models of one text would differ by how
+ * many files the program had open. */
+static void forget_number(char *model, size_t n, const char *path) {
+    const char *number = strrchr(path, '/') + 1;
+    char *at = memmem(model, n, path, strlen(path));
+    if (at) memset(at + (number - path), '/', strlen(number));
 }
 
 /* ---- training ---- */
@@ -183,7 +192,10 @@ static status train_on(const words *w, const tokenizer_options *o, const char *p
                              .next = next_line,
                              .arg = &source};
     if (!st) st = spm_train(&training, &bytes, &n);
-    if (!st) st = save_model(bytes, n, o->vocab_size, path);
+    if (!st) {
+        forget_number(bytes, n, rules);
+        st = save_model(bytes, n, o->vocab_size, path);
+    }
     if (fd >= 0) close(fd);
     buf_clear(&source.line);
     free(bytes);
