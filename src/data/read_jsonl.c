@@ -72,7 +72,15 @@ static char *id_of(const json_t *j) {
     return json_is_integer(id) ? json_line(id) : NULL;
 }
 
+/* A split that is misspelled must not become train: its questions may be those of a test. */
 static status put_question(ingest_file *f, const json_t *j) {
+    const char *split = json_str(j, "split", "");
+    store_split file_split = f->split, own = f->split;
+    if (!f->split_given && *split && !store_split_parse(split, &own)) {
+        ingest_counts_of(f)->questions.skipped++;
+        ingest_skip_record(f, "split '%.40s', wanted train, dev or test; or say --split", split);
+        return OK;
+    }
     char *id = id_of(j), *answers = list_of(field(j, answer_names));
     char *documents = list_of(field(j, document_names));
     store_question q = {.id = id,
@@ -83,8 +91,7 @@ static status put_question(ingest_file *f, const json_t *j) {
                         .kind = json_str(j, "kind", NULL),
                         .evidence = json_str(j, "evidence", NULL),
                         .unanswerable = json_flag(j, "unanswerable", false)};
-    store_split file_split = f->split, own;
-    if (!f->split_given && store_split_parse(json_str(j, "split", ""), &own)) f->split = own;
+    f->split = own;
     status st = ingest_question(f, &q);
     f->split = file_split;
     free(id);

@@ -166,6 +166,18 @@ static void a_question_in_two_files_gets_the_documents_of_both(void **state) {
     assert_string_equal(counts(ingest_path_as_is(temp_path("two")).questions), "0 2 0 0");
 }
 
+static void a_misspelled_split_is_not_train(void **state) {
+    (void)state;
+    put_file("own.jsonl", "{\"id\": \"a\", \"question\": \"w?\", \"split\": \"test\"}\n"
+                          "{\"id\": \"b\", \"question\": \"w?\", \"split\": \"tset\"}\n");
+    took t = ingest_path_as_is(temp_path("own.jsonl"));
+    assert_string_equal(counts(t.questions), "1 0 0 1");
+    assert_non_null(strstr(t.reason, "split 'tset', wanted train, dev or test"));
+    assert_int_equal(question("a").split, SPLIT_TEST);
+    t = ingest_as(NULL, SPLIT_DEV, temp_path("own.jsonl"));
+    assert_int_equal(question("b").split, SPLIT_DEV);
+}
+
 static void a_question_is_in_one_split(void **state) {
     (void)state;
     put_file("splits/dev.jsonl", "{\"id\": \"q\", \"question\": \"w?\"}");
@@ -400,6 +412,7 @@ int main(void) {
         test(paragraphs_that_move_up_are_all_kept),
         test(a_duplicate_id_keeps_the_first_and_says_so),
         test(a_question_in_two_files_gets_the_documents_of_both),
+        test(a_misspelled_split_is_not_train),
         test(a_question_is_in_one_split),
         test(a_missing_path_fails_after_the_others_were_read),
         test(an_unknown_format_names_the_known_ones),
