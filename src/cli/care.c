@@ -160,9 +160,23 @@ static status check_index(rag *r, bool repair, int64_t *found, int64_t *mended) 
     return st;
 }
 
+/* The tokenizer is no derived file: vectors and checkpoints belong to it. */
+static void check_tokenizer(rag *r, int64_t *found) {
+    char *path = rag_path(r, HOME_TOKENIZER);
+    if (file_exists(path) && rag_need_tokenizer(r)) {
+        printf("%s; put it back from a copy, or make another: `raglan train tokenizer --new_model "
+               "--save_dir %s`, then train all\n",
+               err_msg(), r->home_word);
+        err_clear();
+        ++*found;
+    }
+    free(path);
+}
+
 static status check_all(rag *r, bool repair, int64_t *left) {
     int64_t found = 0, mended = 0;
     TRY(store_check(r->s, repair, say, NULL, &found, &mended));
+    check_tokenizer(r, &found);
     TRY(check_index(r, repair, &found, &mended));
     TRY(check_checkpoints(r, &found));
     *left = found - mended;

@@ -26,8 +26,10 @@ status sql_fail(const store *s, int rc, const char *doing) {
         FAIL(ERR_FORMAT, "%s: is not a database; move it away, or name another --save_dir",
              s->path);
     case SQLITE_CORRUPT:
-        FAIL(ERR_FORMAT, "%s: is damaged (%s: %s); see what is left with: raglan check --repair",
-             s->path, doing, reason);
+        FAIL(ERR_FORMAT, "%s: is damaged (%s: %s); %s", s->path, doing, reason,
+             strcmp(doing, "opening")
+                 ? "see what is left with: raglan check --repair"
+                 : "put it back from a copy, or move it away and ingest again");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         FAIL(ERR_BUSY, "%s: is held by another process (%s); repeat the command", s->path, doing);

@@ -259,6 +259,13 @@ static void a_damaged_database_is_named(void **state) {
     fresh_copy();
     assert_int_equal(shell(": >broken/tokenizer/wiki.model"), 0);
     refused("broken/tokenizer/wiki.model", "search lighthouse --save_dir broken");
+    assert_int_equal(raglan("check --save_dir broken"), 1);
+    assert_says(out, "wiki.model: not a usable SentencePiece model");
+    assert_says(out, "raglan train tokenizer --new_model --save_dir broken");
+    fresh_copy();
+    assert_int_equal(shell("truncate -s 3000 broken/collection.db"), 0);
+    refused("is damaged (opening: ", "check --repair --save_dir broken");
+    refused("put it back from a copy, or move it away", "search lighthouse --save_dir broken");
 }
 
 /* ---- places ---- */
