@@ -28,6 +28,14 @@ static const command *find(const char *name) {
     return NULL;
 }
 
+/* A command in `--option value COMMAND`: no value of an option, and the published form takes no
+ * arguments. */
+static const command *find_after_options(int argc, char **argv) {
+    for (int i = 2; i < argc && argv[1][0] == '-'; i++)
+        if (argv[i - 1][0] != '-' && find(argv[i])) return find(argv[i]);
+    return NULL;
+}
+
 /* Asks a command for one form of its help. */
 static int ask(const command *c, char *form) {
     char name[64];
@@ -130,7 +138,14 @@ static int run(int argc, char **argv) {
         printf("raglan %s\n", RAGLAN_VERSION);
         return 0;
     }
-    const command *published = find("published");
+    const command *published = find("published"), *late = find_after_options(argc, argv);
+    if (late) {
+        fprintf(stderr,
+                "raglan: found options before the command '%s', wanted them behind it: raglan %s "
+                "[options] (see raglan help %s)\n",
+                late->name, late->name, late->name);
+        return 2;
+    }
     if (word[0] == '-' && published) return published->run(argc, argv);
     const command *c = find(word);
     return c ? c->run(argc - 1, argv + 1) : unknown(word);

@@ -30,6 +30,15 @@ static void an_unknown_command_hears_the_nearest(void **state) {
     assert_non_null(strstr(err, "the nearest known is help "));
 }
 
+static void options_before_the_command_are_sent_behind_it(void **state) {
+    (void)state;
+    assert_int_equal(raglan("--save_dir x ingest town"), 2);
+    assert_says(err, "found options before the command 'ingest', wanted them behind it: raglan "
+                     "ingest [options]");
+    assert_int_equal(raglan("--save_dir index"), 1); /* a value is no command */
+    assert_says(err, "index: holds no collection yet");
+}
+
 static void help_of_a_command_is_its_help_option(void **state) {
     (void)state;
     static char once[sizeof out];
@@ -85,6 +94,7 @@ int main(void) {
         cmocka_unit_test(help_lists_the_commands),
         cmocka_unit_test(the_version_is_printed),
         cmocka_unit_test(an_unknown_command_hears_the_nearest),
+        cmocka_unit_test(options_before_the_command_are_sent_behind_it),
         cmocka_unit_test(help_of_a_command_is_its_help_option),
         cmocka_unit_test(an_unknown_option_is_wrong_usage),
         cmocka_unit_test(bash_takes_the_completion),
