@@ -17,6 +17,16 @@ static void add_stale(json_t *stale, const char *what, char *command) {
     free(command);
 }
 
+/* Figures of dev as people read them. */
+static void print_figures(const json_t *figures) {
+    const char *key, *between = " ";
+    json_t *value;
+    json_object_foreach((json_t *)figures, key, value) {
+        printf("%s%s %.4g", between, key, json_number_value(value));
+        between = ", ";
+    }
+}
+
 static json_t *checkpoint_json(const checkpoint *c) {
     json_t *dev = json_object_get(c->meta, "dev");
     return json_pack("{s:s, s:s, s:I, s:O, s:b, s:b, s:b}", "identifier", c->identifier, "type",
@@ -108,13 +118,14 @@ static void print(const char *home, const json_t *j) {
     json_t *c;
     json_array_foreach(json_object_get(j, "checkpoints"), i, c) {
         const json_t *figures = json_object_get(c, "dev");
-        char *dev = json_is_object(figures) ? json_line(figures) : xstrdup("not measured");
-        printf("%-12s %.12s, step %" PRId64 "%s%s%s, dev %s\n", json_str(c, "type", ""),
+        printf("%-12s %.12s, step %" PRId64 "%s%s%s, dev%s", json_str(c, "type", ""),
                json_str(c, "identifier", ""), json_int(c, "step", 0),
                json_flag(c, "finished", false) ? "" : ", unfinished",
                json_flag(c, "newest", false) ? ", newest" : "",
-               json_flag(c, "best", false) ? ", best" : "", dev);
-        free(dev);
+               json_flag(c, "best", false) ? ", best" : "",
+               json_is_object(figures) ? "" : " not measured");
+        print_figures(figures);
+        printf("\n");
     }
     printf("index        %" PRId64 " passages by words, %" PRId64 " by vectors\n",
            json_int(index, "lexical", 0), json_int(index, "vectors", 0));
