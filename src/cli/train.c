@@ -7,6 +7,7 @@
 
 #include "cli/opts.h"
 #include "rag/train.h"
+#include "util/log.h"
 #include "util/shell.h"
 
 /* The command line as it can be typed again. */
@@ -25,6 +26,9 @@ static status run(rag *r, const char *what, const train_request *q, const tokeni
     if (strcmp(what, "retriever") == 0) return rag_train_retriever(r, q);
     if (strcmp(what, "generator") == 0) return rag_train_generator(r, q);
     if (strcmp(what, "all") == 0) return rag_train_all(r, q);
+    if (!q->new_model && rag_need_tokenizer(r) == OK)
+        log_info("the tokenizer is trained: kept; --new_model makes another, and passages, vectors "
+                 "and checkpoints then have to be made again");
     TRY(rag_train_tokenizer(r, t, q->new_model));
     return rag_cut(r, cut);
 }

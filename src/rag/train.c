@@ -437,18 +437,22 @@ static status is_done(rag *r, const char *type, bool *done) {
     return st;
 }
 
-/* Is there a finished model of this type for the present tokenizer? */
+/* Is there a finished model of this type for the present tokenizer? *changed: it was trained on
+ * other documents or questions than there are now. */
 static status is_trained(rag *r, const char *type, const train_request *q, bool *trained,
-                         bool *stale) {
+                         bool *stale, bool *changed) {
     bool done;
+    char data[41];
+    TRY(store_data_hash(r->s, data));
     TRY(is_done(r, type, &done));
     checkpoint c = {0};
-    *trained = *stale = false;
+    *trained = *stale = *changed = false;
     TRY(rag_need_tokenizer(r));
     TRY(checkpoint_find(r->home, type, NULL, CHECKPOINT_NEWEST, &c));
     if (c.identifier[0]) {
         const char *of = checkpoint_tokenizer(&c);
         *stale = !rag_knows_tokenizer(r, of);
+        *changed = strcmp(json_str(json_object_get(c.meta, "hashes"), "data", data), data) != 0;
         *trained = c.finished && !*stale && !q->new_model && (q->num_iters < 0 || done);
     }
     checkpoint_clear(&c);
@@ -457,10 +461,15 @@ static status is_trained(rag *r, const char *type, const train_request *q, bool 
 
 static status train_part(rag *r, const char *type, const train_request *q, double share,
                          status (*train)(rag *, const train_request *)) {
-    bool trained, stale;
-    TRY(is_trained(r, type, q, &trained, &stale));
-    if (trained) {
+    bool trained, stale, changed;
+    TRY(is_trained(r, type, q, &trained, &stale, &changed));
+    if (trained && changed)
+        log_info("the %s is trained: kept; the collection has changed since: `raglan train %s "
+                 "--num_iters N --save_dir %s` goes on with what is there now",
+                 type, type, r->home_word);
+    else if (trained)
         log_info("the %s is trained: kept", type);
+    if (trained) {
         return OK;
     }
     if (stale) log_info("the %s belongs to another tokenizer: training a new one", type);
