@@ -5,11 +5,17 @@
 
 #include "data/dataset_int.h"
 #include "data/npy.h"
+#include "util/file.h"
 #include "util/log.h"
 
 static status open_tokenizer(const dataset_options *o, tokenizer **t) {
     char *path = xasprintf("%s/tokenizer/wiki.model", o->home);
-    status st = tokenizer_open(path, t);
+    status st = file_exists(path)
+                    ? tokenizer_open(path, t)
+                    : err_set(ERR_STATE, __FILE__, __LINE__,
+                              "%s has no tokenizer yet: run `raglan dataset train_tokenizer`, or "
+                              "`raglan train tokenizer`, with --save_dir %s",
+                              o->home, o->home);
     free(path);
     return st;
 }

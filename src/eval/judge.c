@@ -116,7 +116,7 @@ static status place_units(const char *path, eval_units *u, line *l, int64_t n) {
     if (documents + passages == 0)
         FAIL(ERR_FORMAT,
              "%s: judges nothing of this collection, such as '%s'; wanted ids of documents, or "
-             "passages as DOCUMENT:BEGIN-END",
+             "passages as DOCUMENT:BEGIN-END, or the name of a file that is not there, to write",
              path, example);
     if (unknown)
         log_warn("%s: %lld relevant %s are not in this collection, such as '%s': they count as "
