@@ -234,6 +234,7 @@ tensor *t_recomputed(graph *g, graph_part *make, const void *arg, size_t bytes) 
     uint64_t n_dropout = g->n_dropout;
     record *last;
     tensor *made = make_part(g, make, arg, &last);
+    MUST(made->v, "the result of a part of " SHAPE " is a half", OF(made));
     tensor *y = graph_result(g, made->rows, made->cols);
     vec_copy(y->rows * y->cols, made->v, y->v);
     if (last) {
