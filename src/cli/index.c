@@ -8,15 +8,16 @@
 
 #include "rag/rag_int.h"
 
-/* What the search files hold now; the removed ones leave them at the next merge. */
+/* What is found now: all of the store, of which the removed ones leave the files at the next merge.
+ */
 static status print_index(rag *r) {
     char *folder = rag_path(r, "index");
     manifest m;
     status st = manifest_read(folder, &m);
-    int64_t words = -m.n_deleted;
-    for (int i = 0; i < m.n_lexical; i++) words += m.lexical[i].n;
+    store_counts n = {0};
+    if (!st) st = store_count(r->s, &n);
     if (!st)
-        printf("index        %" PRId64 " passages by words, %s by vectors\n", words,
+        printf("index        %" PRId64 " passages by words, %s by vectors\n", n.passages,
                m.n_vectors ? "the same" : "none");
     manifest_clear(&m);
     free(folder);

@@ -59,6 +59,12 @@ static int64_t passages_in(const manifest_segment *s, int n) {
     return sum;
 }
 
+static status count_passage(void *arg, const store_passage *p) {
+    (void)p;
+    ++*(int64_t *)arg;
+    return OK;
+}
+
 static status add_index(rag *r, const store_counts *n, json_t **out, json_t *stale) {
     char *folder = rag_path(r, "index");
     manifest m;
@@ -72,8 +78,10 @@ static status add_index(rag *r, const store_counts *n, json_t **out, json_t *sta
                      "dim", (json_int_t)m.key.dim, "dense_weight", m.fuse.lambda, "neighbour_share",
                      m.fuse.share, "tuned", m.is_tuned);
     checkpoint best = {0};
-    st = checkpoint_find(r->home, "retriever", NULL, CHECKPOINT_BEST, &best);
-    bool behind = n->stale > 0 || words - m.n_deleted < n->passages ||
+    int64_t unindexed = 0; /* ids grow: those above the last one that was indexed */
+    st = store_each_passage(r->s, manifest_last_lexical(&m), count_passage, &unindexed);
+    if (!st) st = checkpoint_find(r->home, "retriever", NULL, CHECKPOINT_BEST, &best);
+    bool behind = n->stale > 0 || unindexed > 0 ||
                   (best.identifier[0] && strcmp(best.identifier, m.key.model));
     if (!st && behind && n->documents > 0)
         add_stale(stale, "index", xasprintf("raglan index --save_dir %s", r->home_word));

@@ -101,7 +101,20 @@ static int64_t last_indexed(const indexer *x) {
     return a > b ? a : b;
 }
 
+/* Does the store have every id that these segments, up to `last`, hold? */
+static bool are_all_there(const indexer *x, const manifest_segment *s, int n, int64_t last) {
+    int64_t held = 0, there = 0;
+    for (int i = 0; i < n; i++) held += s[i].n;
+    while (there < x->r->where.n && x->r->where.id[there] <= last) there++;
+    return held == there;
+}
+
+/* What merged segments lack already is a gap in their range, and nothing to note again. */
 static void note_deleted(indexer *x) {
+    const manifest *m = &x->m;
+    if (are_all_there(x, m->lexical, m->n_lexical, manifest_last_lexical(m)) &&
+        are_all_there(x, m->vectors, m->n_vectors, manifest_last_vector(m)))
+        return;
     int64_t last = last_indexed(x), next = 0;
     const places *p = &x->r->where;
     for (int64_t i = 0; i < p->n && next <= last; i++) {

@@ -245,6 +245,11 @@ static void what_is_removed_is_gone_at_once(void **state) {
     assert_string_equal(found("removed", "Belmora red lighthouse"), "Belmora Harbour");
     raglan_ok("compact --save_dir removed");
     assert_string_equal(found("removed", "Belmora red lighthouse"), "Belmora Harbour");
+    raglan_ok("index --save_dir removed"); /* ids that are in no file any more: nothing to do */
+    raglan_ok("info --json --save_dir removed");
+    assert_says(out, "\"generation\": 3, ");
+    assert_says(out, "\"deleted\": 0, ");
+    assert_says(out, "\"stale\": []");
     assert_int_equal(raglan("remove town/light.md --save_dir removed"), 1);
     assert_says(err, "'town/light.md' is no document's id or uri and no ingested path");
 }
