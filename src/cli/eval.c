@@ -175,10 +175,9 @@ static status hashes_json(const evaluation *e, json_t **out) {
 }
 
 static json_t *fusion_json(const manifest *m) {
-    return json_pack("{s:s, s:f, s:f, s:i, s:f, s:b}", "mode",
-                     m->fuse.mode == FUSION_SUM ? "weighted_sum" : "rrf", "lambda", m->fuse.lambda,
-                     "share", m->fuse.share, "reach", m->fuse.reach, "near", m->fuse.near,
-                     "tuned_on_dev", m->is_tuned);
+    return json_pack("{s:s, s:f, s:f, s:i, s:f, s:b}", "mode", fusion_mode_name(m->fuse.mode),
+                     "lambda", m->fuse.lambda, "share", m->fuse.share, "reach", m->fuse.reach,
+                     "near", m->fuse.near, "tuned_on_dev", m->is_tuned);
 }
 
 static const char *mode_word(search_mode mode) {

@@ -11,6 +11,10 @@
 const fusion fusion_default = {
     .mode = FUSION_SUM, .lambda = 6, .share = .15, .reach = 5, .near = .1};
 
+const char *fusion_mode_name(fusion_mode mode) {
+    return mode == FUSION_RRF ? "rrf" : "weighted_sum";
+}
+
 enum { RRF_K = 60 }; /* Cormack et al. 2009 */
 
 static void score_sum(const fusion *f, const fusion_pool *p, double *s) {

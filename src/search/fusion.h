@@ -18,6 +18,7 @@
 #include "search/hits.h"
 
 typedef enum fusion_mode { FUSION_SUM, FUSION_RRF } fusion_mode;
+const char *fusion_mode_name(fusion_mode mode); /* "weighted_sum" or "rrf" */
 typedef struct fusion {
     fusion_mode mode;
     double lambda; /* weight of the dense score; default 6 */

@@ -15,10 +15,6 @@
 #include "util/hash.h"
 #include "util/json.h"
 
-/* Names of fusion modes. */
-#define SUM   "weighted_sum"
-#define RANKS "rrf"
-
 void manifest_init(manifest *m) {
     *m = (manifest){.fuse = fusion_default};
 }
@@ -56,9 +52,8 @@ static json_t *to_json(const manifest *m) {
         segments_to_json(m->lexical, m->n_lexical), "vectors",
         segments_to_json(m->vectors, m->n_vectors), "model", m->key.model, "tokenizer",
         m->key.tokenizer, "dim", (json_int_t)m->key.dim, "fusion", "mode",
-        m->fuse.mode == FUSION_RRF ? RANKS : SUM, "lambda", m->fuse.lambda, "share", m->fuse.share,
-        "reach", m->fuse.reach, "near", m->fuse.near, "tuned", (int)m->is_tuned, "deleted",
-        deleted);
+        fusion_mode_name(m->fuse.mode), "lambda", m->fuse.lambda, "share", m->fuse.share, "reach",
+        m->fuse.reach, "near", m->fuse.near, "tuned", (int)m->is_tuned, "deleted", deleted);
 }
 
 /* Checksum of all fields but "checksum". */
@@ -128,8 +123,10 @@ static status from_json(json_t *j, const char *path, manifest *m) {
     m->key.dim = json_int(j, "dim", 0);
     const json_t *f = json_object_get(j, "fusion");
     const char *mode = json_str(f, "mode", "");
-    if (!strcmp(mode, SUM) || !strcmp(mode, RANKS)) { /* else weights of another formula */
-        m->fuse.mode = strcmp(mode, RANKS) ? FUSION_SUM : FUSION_RRF;
+    bool is_rrf = !strcmp(mode, fusion_mode_name(FUSION_RRF));
+    if (is_rrf ||
+        !strcmp(mode, fusion_mode_name(FUSION_SUM))) { /* else another formula's weights */
+        m->fuse.mode = is_rrf ? FUSION_RRF : FUSION_SUM;
         m->fuse.lambda = json_num(f, "lambda", fusion_default.lambda);
         m->fuse.share = json_num(f, "share", fusion_default.share);
         m->fuse.reach = (int)json_int(f, "reach", fusion_default.reach);

@@ -30,6 +30,36 @@ void amx_configure(void) {
     done = true;
 }
 
+static void tiles_zero(void) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
+/* c's tiles as they are to be added to: c's own values, or zero. */
+static void tiles_begin(const float *c, int64_t ldc, bool add) {
+    int64_t stride = ldc * 4;
+    if (!add) {
+        tiles_zero();
+        return;
+    }
+    _tile_loadd(0, c, stride);
+    _tile_loadd(1, c + 16, stride);
+    _tile_loadd(2, c + 16 * ldc, stride);
+    _tile_loadd(3, c + 16 * ldc + 16, stride);
+}
+
+/* low: the lower two as well. */
+static void tiles_end(float *c, int64_t ldc, bool low) {
+    int64_t stride = ldc * 4;
+    _tile_stored(0, c, stride);
+    _tile_stored(1, c + 16, stride);
+    if (!low) return;
+    _tile_stored(2, c + 16 * ldc, stride);
+    _tile_stored(3, c + 16 * ldc + 16, stride);
+}
+
 /* c's tiles are 0 1 / 2 3, a's 4 5, b's 6 7; what lies beyond rows or columns is left out. */
 static void multiply(int64_t k, const char *a, const char *b, bool low, bool right) {
     for (int64_t p = 0; p < k; p += 32, a += STEP_BYTES, b += STEP_BYTES) {
@@ -52,35 +82,15 @@ static void kernel(int64_t k, const char *a, const char *b, int64_t rows, int64_
                    int64_t ldc, bool add) {
     amx_configure();
     if (rows == LINES && cols == LINES) {
-        int64_t stride = ldc * 4;
-        if (add) {
-            _tile_loadd(0, c, stride);
-            _tile_loadd(1, c + 16, stride);
-            _tile_loadd(2, c + 16 * ldc, stride);
-            _tile_loadd(3, c + 16 * ldc + 16, stride);
-        } else {
-            _tile_zero(0);
-            _tile_zero(1);
-            _tile_zero(2);
-            _tile_zero(3);
-        }
+        tiles_begin(c, ldc, add);
         multiply(k, a, b, true, true);
-        _tile_stored(0, c, stride);
-        _tile_stored(1, c + 16, stride);
-        _tile_stored(2, c + 16 * ldc, stride);
-        _tile_stored(3, c + 16 * ldc + 16, stride);
+        tiles_end(c, ldc, true);
         return;
     }
     _Alignas(64) float whole[LINES * LINES];
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    tiles_zero();
     multiply(k, a, b, rows > 16, cols > 16);
-    _tile_stored(0, whole, LINES * 4);
-    _tile_stored(1, whole + 16, LINES * 4);
-    _tile_stored(2, whole + 16 * LINES, LINES * 4);
-    _tile_stored(3, whole + 16 * LINES + 16, LINES * 4);
+    tiles_end(whole, LINES, true);
     __mmask16 m0 = cols >= 16 ? 0xffff : (__mmask16)((1u << cols) - 1);
     __mmask16 m1 = cols <= 16 ? 0 : (__mmask16)((1u << (cols - 16)) - 1);
     for (int64_t r = 0; r < rows; r++, c += ldc) {
@@ -119,29 +129,14 @@ multiply_rows(int64_t k, const uint16_t *a, int64_t lda, const char *b, bool low
 
 static void block_rows(int64_t k, const uint16_t *a, int64_t lda, const char *b, int64_t rows,
                        float *c, int64_t ldc, bool add) {
-    int64_t stride = ldc * 4;
     bool low = rows > 16;
     amx_configure();
-    if (add) {
-        _tile_loadd(0, c, stride);
-        _tile_loadd(1, c + 16, stride);
-        _tile_loadd(2, c + 16 * ldc, stride);
-        _tile_loadd(3, c + 16 * ldc + 16, stride);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
+    tiles_begin(c, ldc, add);
     if (low)
         multiply_rows(k, a, lda, b, true);
     else
         multiply_rows(k, a, lda, b, false);
-    _tile_stored(0, c, stride);
-    _tile_stored(1, c + 16, stride);
-    if (!low) return;
-    _tile_stored(2, c + 16 * ldc, stride);
-    _tile_stored(3, c + 16 * ldc + 16, stride);
+    tiles_end(c, ldc, low);
 }
 
 static gemm_kind gemm_amx;
