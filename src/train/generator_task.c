@@ -8,6 +8,7 @@
 
 #include "metric/answer.h"
 #include "train/cloze.h"
+#include "train/epochs.h"
 
 generator_task_options generator_task_defaults(void) {
     return (generator_task_options){.batch_size = 32,
@@ -33,10 +34,7 @@ struct generator_task {
     top_passages train_top, dev_top;
     const lexical *lex; /* NULL: no cloze questions */
     generator_task_options o;
-    int64_t *usable; /* [n_usable] train questions to learn from */
-    int64_t n_usable;
-    int64_t *order; /* [n_usable] this epoch's order */
-    int64_t epoch;
+    epochs usable;      /* train questions to learn from */
     int64_t *dev_order; /* [n_dev] dev questions to be judged by, shuffled once */
     int64_t n_dev, n_shown;
     arena *a;      /* of the graph */
@@ -90,13 +88,11 @@ status generator_task_new(generator *m, const token_traits *tr, const corpus *c,
                           .dev_top = dev_top,
                           .lex = lex,
                           .o = *o,
-                          .epoch = -1};
-    k->usable = xmalloc((size_t)train->n * sizeof *k->usable);
-    k->order = xmalloc((size_t)train->n * sizeof *k->order);
+                          .usable = epochs_new(train->n, o->seed ^ 0x67656e)};
     for (int64_t i = 0; i < train->n; i++)
         if ((has_answer_passage(&train->at[i]) || train->at[i].unanswerable) &&
             has_tokens(&train->at[i]))
-            k->usable[k->n_usable++] = i;
+            epochs_add(&k->usable, i);
     choose_dev(k);
     k->a = arena_new(0);
     k->inputs = arena_new(0);
@@ -111,21 +107,9 @@ void generator_task_free(generator_task *k) {
     graph_free(k->g);
     arena_free(k->a);
     arena_free(k->inputs);
-    free(k->usable);
-    free(k->order);
+    epochs_clear(&k->usable);
     free(k->dev_order);
     free(k);
-}
-
-static int64_t usable_at(generator_task *k, int64_t i) {
-    int64_t epoch = i / k->n_usable;
-    if (epoch != k->epoch) {
-        memcpy(k->order, k->usable, (size_t)k->n_usable * sizeof *k->order);
-        rng r = rng_new(rng_hash(k->o.seed ^ 0x67656e, (uint64_t)epoch));
-        rng_shuffle(&r, k->order, k->n_usable);
-        k->epoch = epoch;
-    }
-    return k->order[i % k->n_usable];
 }
 
 /* ---- a step ---- */
@@ -200,7 +184,7 @@ static void drop_words(generator_task *k, reader_question *q, rng *r) {
 static reader_question labelled_question(generator_task *k, int64_t i, float done, rng *r) {
     bool is_early = done < k->o.early_share;
     int64_t most = is_early ? k->o.early_passages : k->o.n_passages;
-    int64_t q = usable_at(k, i), *passages = ARENA_ARRAY(k->inputs, int64_t, most);
+    int64_t q = epochs_at(&k->usable, i), *passages = ARENA_ARRAY(k->inputs, int64_t, most);
     int64_t n = choose_passages(k, q, most, is_early, 1 + (k->o.gold_last - 1) * done, r, passages);
     reader_question rq = reader_question_of(k->inputs, k->c, k->train, q, passages, n);
     set_target(k, q, passages, &rq, (reader_passage *)rq.passages);

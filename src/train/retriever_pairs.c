@@ -8,20 +8,7 @@
 
 enum { CROP_MIN = 4, CROP_MAX = 16 };
 
-/* ---- which questions ---- */
-
-/* The i-th labelled question of the whole run: epochs are shuffles that depend on the seed
- * and their number alone, so a resumed run goes on with the same questions. */
-static int64_t labelled_at(retriever_task *k, int64_t i) {
-    int64_t epoch = i / k->n_labelled;
-    if (epoch != k->epoch) {
-        memcpy(k->order, k->labelled, (size_t)k->n_labelled * sizeof *k->order);
-        rng r = rng_new(rng_hash(k->o.seed ^ 0x5261676c616e, (uint64_t)epoch));
-        rng_shuffle(&r, k->order, k->n_labelled);
-        k->epoch = epoch;
-    }
-    return k->order[i % k->n_labelled];
-}
+/* ---- hard negatives ---- */
 
 static bool holds_answer(const retriever_task *k, const answer_set *answers, int64_t p, buf *text,
                          buf *form) {
@@ -72,7 +59,7 @@ static void find_hard_of(void *arg, int64_t i, int worker) {
 static status find_all_hard(retriever_task *k, int64_t label, int64_t n) {
     int64_t *question = ARENA_ARRAY(k->inputs, int64_t, n), n_new = 0;
     for (int64_t i = 0; i < n; i++) {
-        int64_t q = labelled_at(k, label + i), *hard = k->hard + q * HARD_POOL;
+        int64_t q = epochs_at(&k->labelled, label + i), *hard = k->hard + q * HARD_POOL;
         if (hard[0] != HARD_UNKNOWN) continue;
         question[n_new++] = q;
         hard[0] = -1; /* listed */
@@ -173,7 +160,7 @@ status make_pairs(retriever_task *k, int64_t n, int64_t n_labels, int64_t label,
     arena *a = k->inputs;
     int64_t n_passages = n + n_labels * k->o.hard_negatives, n_ids = CROP_MAX * n;
     for (int64_t i = 0; i < n_labels; i++) {
-        span s = k->train->at[labelled_at(k, label + i)].tokens;
+        span s = k->train->at[epochs_at(&k->labelled, label + i)].tokens;
         n_ids += s.end - s.begin;
     }
     pairs b = {.query = texts_new(a, n, n_ids),
@@ -186,7 +173,7 @@ status make_pairs(retriever_task *k, int64_t n, int64_t n_labels, int64_t label,
             add_crop(k, &b, random_passage(k, r), r);
             continue;
         }
-        int64_t q = labelled_at(k, label + i);
+        int64_t q = epochs_at(&k->labelled, label + i);
         span relevant = k->train->at[q].relevant;
         add_question(k, &b, q);
         add_passage(
@@ -195,7 +182,7 @@ status make_pairs(retriever_task *k, int64_t n, int64_t n_labels, int64_t label,
     }
     if (k->o.hard_negatives > 0) TRY(find_all_hard(k, label, n_labels));
     for (int64_t i = 0; i < n_labels && k->o.hard_negatives > 0; i++) {
-        int64_t q = labelled_at(k, label + i), n_hard = 0;
+        int64_t q = epochs_at(&k->labelled, label + i), n_hard = 0;
         while (n_hard < HARD_POOL && k->hard[q * HARD_POOL + n_hard] >= 0) n_hard++;
         for (int64_t j = 0; j < k->o.hard_negatives && n_hard > 0; j++)
             add_passage(k, &b, k->hard[q * HARD_POOL + rng_below(r, n_hard)]);

@@ -46,15 +46,13 @@ status retriever_task_new(retriever *m, const corpus *c, const tokenizer *t, con
              "documents with `raglan ingest`",
              (long)c->n);
     retriever_task *k = xcalloc(1, sizeof *k);
-    *k = (retriever_task){
-        .m = m, .c = c, .t = t, .train = train, .dev = dev, .lex = lex, .o = *o, .epoch = -1};
-    k->labelled = xmalloc((size_t)(train->n + 1) * sizeof *k->labelled);
+    *k = (retriever_task){.m = m, .c = c, .t = t, .train = train, .dev = dev, .lex = lex, .o = *o};
+    k->labelled = epochs_new(train->n, o->seed ^ 0x5261676c616e);
     for (int64_t i = 0; i < train->n; i++)
         if (train->at[i].relevant.end > train->at[i].relevant.begin &&
             train->at[i].tokens.end > train->at[i].tokens.begin)
-            k->labelled[k->n_labelled++] = i;
+            epochs_add(&k->labelled, i);
     k->longest = longest_passage(c) + EMBED_TITLE_MAX;
-    k->order = xmalloc((size_t)(k->n_labelled + 1) * sizeof *k->order);
     k->hard = xmalloc((size_t)(train->n + 1) * HARD_POOL * sizeof *k->hard);
     for (int64_t i = 0; i < train->n; i++) k->hard[i * HARD_POOL] = HARD_UNKNOWN;
     k->text = hash_texts(c);
@@ -65,7 +63,7 @@ status retriever_task_new(retriever *m, const corpus *c, const tokenizer *t, con
     status st =
         dev->n ? dev_retrieval_new(c, dev, lex, o->dev_questions, o->dev_passages, 1, &k->figures)
                : OK;
-    if (!st && o->loss == LOSS_PUBLISHED && k->n_labelled == 0)
+    if (!st && o->loss == LOSS_PUBLISHED && k->labelled.n == 0)
         st = err_set(ERR_STATE, __FILE__, __LINE__,
                      "no train question has a passage that answers it; the published loss learns "
                      "from such pairs alone: add questions with "
@@ -84,8 +82,7 @@ void retriever_task_free(retriever_task *k) {
     arena_free(k->a);
     arena_free(k->inputs);
     dev_retrieval_free(k->figures);
-    free(k->labelled);
-    free(k->order);
+    epochs_clear(&k->labelled);
     free(k->hard);
     free(k->text);
     free(k);
@@ -119,7 +116,7 @@ static float label_share(const retriever_task *k, int64_t total) {
         met -= late * (double)(k->o.batch_size - k->o.block_batch);
     }
     met *= (double)k->o.accumulate;
-    double share = met > 0 ? k->o.label_epochs * (double)k->n_labelled / met : 1;
+    double share = met > 0 ? k->o.label_epochs * (double)k->labelled.n / met : 1;
     return (float)fmin(k->o.label_share, fmax(share, LEAST_LABELS));
 }
 
@@ -208,7 +205,7 @@ static status contrastive_step(retriever_task *k, int64_t step, int64_t total, u
                                rng *r, step_result *out) {
     bool use_blocks =
         k->m->c.n_blocks > 0 && (!k->m->c.bag || step >= (int64_t)(k->o.bag_share * (float)total));
-    bool use_labels = k->n_labelled > 0 && step >= (int64_t)(k->o.crop_share * (float)total);
+    bool use_labels = k->labelled.n > 0 && step >= (int64_t)(k->o.crop_share * (float)total);
     int64_t n = use_blocks && k->o.block_batch ? k->o.block_batch : k->o.batch_size;
     n *= k->o.accumulate;
     int64_t n_labels = use_labels ? (int64_t)ceilf(label_share(k, total) * (float)n) : 0;

@@ -3,6 +3,7 @@
 /* The inside of a retriever's training: retriever_pairs.c (what a step sees), retriever_task.c (what
  * it computes). */
 #include "train/dev_retrieval.h"
+#include "train/epochs.h"
 #include "train/retriever_task.h"
 
 enum { HARD_POOL = 20, HARD_UNKNOWN = -2 /* not sought yet */ };
@@ -15,10 +16,7 @@ struct retriever_task {
     const lexical *lex;
     retriever_task_options o;
     dev_retrieval *figures;
-    int64_t *labelled; /* [n_labelled] train questions with a relevant passage */
-    int64_t n_labelled;
-    int64_t *order;  /* [n_labelled] this epoch's order */
-    int64_t epoch;   /* of order; -1: none yet */
+    epochs labelled; /* train questions with a relevant passage */
     int64_t longest; /* tokens of the longest passage with its title */
     int64_t *hard;   /* [train->n, HARD_POOL] corpus indexes, -1 pads */
     uint64_t *text;  /* [c->n] hash of each passage's tokens: equal ones are duplicates */

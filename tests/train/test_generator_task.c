@@ -233,10 +233,10 @@ static void full_answers_are_learnt_where_wanted(void **state) {
 static void only_questions_that_teach_are_asked_each_once_an_epoch(void **state) {
     (void)state;
     fixture f = fixture_new(&always_gold);
-    assert_int_equal(f.task->n_usable, 3); /* 4 has no passage, 5 no token */
+    assert_int_equal(f.task->usable.n, 3); /* 4 has no passage, 5 no token */
     for (int64_t epoch = 0; epoch < 4; epoch++) {
         int64_t sum = 0;
-        for (int64_t i = 0; i < 3; i++) sum += 1 << usable_at(f.task, 3 * epoch + i);
+        for (int64_t i = 0; i < 3; i++) sum += 1 << epochs_at(&f.task->usable, 3 * epoch + i);
         assert_int_equal(sum, 1 + 2 + 4);
     }
     fixture_free(&f);

@@ -157,7 +157,7 @@ static void duplicates_and_known_positives_are_masked_and_nothing_else(void **st
 static void labelled_questions_bring_an_answer_and_hard_negatives(void **state) {
     (void)state;
     fixture f = fixture_new(&contrastive);
-    assert_int_equal(f.task->n_labelled, N_LABELLED); /* 4 has no passage, 5 no token */
+    assert_int_equal(f.task->labelled.n, N_LABELLED); /* 4 has no passage, 5 no token */
     for (uint64_t seed = 0; seed < 10; seed++) {
         pairs b = pairs_of(&f, 6, 4, seed);
         bool asked[N_QUESTIONS] = {0};
@@ -217,8 +217,8 @@ static void the_seed_decides_the_order_of_questions(void **state) {
         fixture f = fixture_new(&o), g = fixture_new((o.seed = seed, &o));
         int64_t one[N_LABELLED], other[N_LABELLED];
         for (int64_t i = 0; i < N_LABELLED; i++) {
-            one[i] = labelled_at(f.task, i);
-            other[i] = labelled_at(g.task, i);
+            one[i] = epochs_at(&f.task->labelled, i);
+            other[i] = epochs_at(&g.task->labelled, i);
         }
         bool same = memcmp(one, other, sizeof one) == 0;
         assert_true(same || seed != contrastive.seed);
@@ -381,8 +381,8 @@ static void the_first_steps_leave_the_blocks_and_labels_alone(void **state) {
         double mix = 0;
         for (int64_t i = 0; i < f.m->mix->rows * f.m->mix->cols; i++)
             mix += fabs((double)f.m->mix->d[i]);
-        assert_int_equal(mix > 0, step >= 4);            /* bag_share .4 */
-        assert_int_equal(f.task->epoch >= 0, step >= 2); /* crop_share .2 */
+        assert_int_equal(mix > 0, step >= 4);                   /* bag_share .4 */
+        assert_int_equal(f.task->labelled.now >= 0, step >= 2); /* crop_share .2 */
     }
     fixture_free(&f);
 }
@@ -394,15 +394,15 @@ static void few_questions_are_met_only_so_often(void **state) {
     fixture f = fixture_new(&o);
     double met = 32 * 12 - 24 * 4; /* pairs: steps 8 to 39 of 12, the last 24 of 8 */
     f.task->o.label_epochs = 10;
-    assert_float_equal(label_share(f.task, 40), 10 * (double)f.task->n_labelled / met, 1e-6);
+    assert_float_equal(label_share(f.task, 40), 10 * (double)f.task->labelled.n / met, 1e-6);
     f.task->o.label_epochs = 1000;
     assert_float_equal(label_share(f.task, 40), .5, 1e-9);
     f.task->o.label_epochs = 0;
     assert_float_equal(label_share(f.task, 40), 1. / 32, 1e-9);
     run_step(&f, 7, 40);
-    assert_int_equal(f.task->epoch, -1);
+    assert_int_equal(f.task->labelled.now, -1);
     run_step(&f, 8, 40);
-    assert_int_equal(f.task->epoch, 8 / f.task->n_labelled);
+    assert_int_equal(f.task->labelled.now, 8 / f.task->labelled.n);
     fixture_free(&f);
 }
 
