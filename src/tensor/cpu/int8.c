@@ -39,8 +39,7 @@ enum {
     B_BYTES = 512 << 10, /* of b's panels that stay in L2 while rows go by */
     TASK_OPS = 1 << 21,  /* a smaller task costs more to hand out than it gains */
     TASKS_A_THREAD = 4,
-    FEW = 16,                /* rows: fewer take as long, the time that b takes to be read */
-    AHEAD = 4 * STEP * COLS, /* bytes of b that are fetched before tiles ask for them (amx.c) */
+    FEW = 16, /* rows: fewer take as long, the time that b takes to be read */
 };
 
 /* Inlined into functions of each instruction set, where the compiler makes vectors of it. */
@@ -202,7 +201,7 @@ VNNI static void kernel_vnni(int64_t kp, const uint8_t *a, const int8_t *b, int6
     for (; rows >= 1; rows -= 1, a += kp, sums += COLS) rows_vnni(1, kp, a, b, sums);
 }
 
-/* Sums in tiles 0 1 / 2 3, a in 4 5, b in 6 7. */
+/* Sums in tiles 0 1 / 2 3, a in 4 5, b in 6 7, loaded past L1 (amx.c). */
 TILES static void kernel_amx(int64_t kp, const uint8_t *a, const int8_t *b, int64_t rows,
                              int32_t *sums) {
     bool low = rows > 16;
@@ -212,12 +211,10 @@ TILES static void kernel_amx(int64_t kp, const uint8_t *a, const int8_t *b, int6
     _tile_zero(2);
     _tile_zero(3);
     for (int64_t p = 0; p < kp; p += STEP, b += STEP * COLS) {
-        for (int64_t i = 0; i < STEP * COLS; i += 64)
-            _mm_prefetch((const char *)b + AHEAD + i, _MM_HINT_T0);
         _tile_loadd(4, a + p, kp);
-        _tile_loadd(6, b, 4 * COLS);
+        _tile_stream_loadd(6, b, 4 * COLS);
         _tile_dpbssd(0, 4, 6);
-        _tile_loadd(7, b + 64, 4 * COLS);
+        _tile_stream_loadd(7, b + 64, 4 * COLS);
         _tile_dpbssd(1, 4, 7);
         if (low) {
             _tile_loadd(5, a + 16 * kp + p, kp);
