@@ -338,7 +338,7 @@ status ingest_question(ingest_file *f, const store_question *q) {
 status ingest_forget_rest(ingest_file *f, bool whole) {
     ingest *in = f->in;
     store_removed gone;
-    if (strcmp(f->path, "-") == 0) return OK; /* another one each time */
+    if (f->is_stream) return OK;
     TRY(begin(in));
     TRY(in->failed =
             store_remove_rest(in->s, f->path, &in->documents, &in->questions, !whole, &gone));

@@ -33,7 +33,8 @@ const char *ingest_format_names(void);
  * own errors.
  *
  * What a file gave in an earlier run and holds no longer is removed, if all of the file could be
- * read. Standard input is another one each time and removes nothing.
+ * read. Standard input or a pipe is another one each time: it removes nothing, and its texts
+ * replace no others.
  *
  * Twice in one run. An id that was met before in this run is not replaced: the same content is
  * unchanged, other content is skipped with a reason, so that reading again finds everything
@@ -52,6 +53,7 @@ typedef struct ingest_file {
     reader *r;          /* open, at its beginning; NULL: path is a folder */
     store_split split;  /* chosen by the option or by the file's name */
     bool split_given;   /* by the option: a reader must not change it */
+    bool is_stream;     /* its path is no place: what it gives has no uri but its own */
     int64_t line;       /* where the record begins that is being put, for messages; 0: unknown */
 } ingest_file;
 

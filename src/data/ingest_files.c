@@ -185,7 +185,7 @@ static status open_file(ingest_file *f, const ingest_format **format, const char
 }
 
 static status read_file(ingest *in, const char *path) {
-    ingest_file f = {.in = in, .path = path};
+    ingest_file f = {.in = in, .path = path, .is_stream = file_is_stream(path)};
     const ingest_format *format = in->format;
     const char *reason;
     choose_split(&f);

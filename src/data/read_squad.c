@@ -58,6 +58,7 @@ static status put_qa(squad *s, const json_t *qa, const char *document) {
 /* FILE#TITLE/NUMBER: the next number that this title has not had, for several articles may have the
  * same one. Caller frees. */
 static char *uri_of(squad *s) {
+    if (s->f->is_stream) return NULL;
     for (;;) {
         char *uri = xasprintf("%s#%s/%ld", s->f->path, s->title, (long)++s->paragraph);
         if (!ingest_met(s->f, "uri", uri)) return uri;

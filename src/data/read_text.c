@@ -59,7 +59,9 @@ static char *heading_of(const char *text, size_t n, size_t *skip) {
 
 static status put_part(ingest_file *f, const char *title, int64_t part, const char *text,
                        size_t n) {
-    char *uri = part == 0 ? xstrdup(f->path) : xasprintf("%s#part%ld", f->path, (long)part + 1);
+    char *uri = f->is_stream ? NULL
+                : part == 0  ? xstrdup(f->path)
+                             : xasprintf("%s#part%ld", f->path, (long)part + 1);
     status st = ingest_document(
         f, &(store_document){.uri = uri, .title = title, .text = text, .text_bytes = n});
     free(uri);
@@ -92,7 +94,7 @@ status text_read(ingest_file *f) {
             if (text.len >= 3 && memcmp(text.at, "\xEF\xBB\xBF", 3) == 0)
                 memmove(text.at, text.at + 3, text.len -= 3);
             title = heading_of(text.at ? text.at : "", text.len, &skip);
-            if (!title) title = strcmp(f->path, "-") ? name_of(f->path) : xstrdup("");
+            if (!title) title = f->is_stream ? xstrdup("") : name_of(f->path);
         }
         if (text.len < PART_BYTES) continue;
         size_t n = cut_at(&text);

@@ -24,6 +24,12 @@ bool file_is_folder(const char *path) {
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
+bool file_is_stream(const char *path) {
+    struct stat s;
+    if (strcmp(path, "-") == 0) return true;
+    return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+}
+
 int64_t file_size(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 ? (int64_t)s.st_size : -1;

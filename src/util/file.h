@@ -4,7 +4,8 @@
  * The one door to zlib. All errors name the path and errno's text. */
 #include "util/mem.h"
 
-/* Streaming reader; a gzip file is recognised by its magic bytes, not its name; "-" is stdin. */
+/* Streaming reader; a gzip file is recognised by its magic bytes, not its name; "-" is stdin.
+ * A named pipe waits for who writes to it. ERR_STOPPED after Ctrl+C in a wait for input. */
 typedef struct reader reader;
 status reader_open(const char *path, reader **out);
 void reader_close(reader *r); /* NULL is a no-op */
@@ -46,6 +47,7 @@ status file_write(const char *path, const void *bytes, size_t n); /* the four ca
 
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
+bool file_is_stream(const char *path);      /* "-", a pipe, a terminal: what cannot be read again */
 int64_t file_size(const char *path);        /* -1 when absent */
 status file_make_folders(const char *path); /* mkdir -p */
 status file_remove(const char *path);       /* absent is fine; the folder is fsynced */

@@ -65,11 +65,20 @@ static status look_at_start(reader *r) {
     return OK;
 }
 
+/* A named pipe opens when somebody writes to it; a signal that asks to stop ends that wait too. */
+static status open_to_read(const char *path, int *fd) {
+    while ((*fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
+        if (errno != EINTR) FAIL(ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+        if (stop_requested()) FAIL(ERR_STOPPED, "%s: reading was stopped", path);
+    }
+    return OK;
+}
+
 status reader_open(const char *path, reader **out) {
     bool is_stdin = strcmp(path, "-") == 0;
-    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = STDIN_FILENO;
     struct stat s;
-    if (fd < 0) FAIL(ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (!is_stdin) TRY(open_to_read(path, &fd));
     if (!is_stdin && fstat(fd, &s) == 0 && S_ISDIR(s.st_mode)) {
         close(fd);
         FAIL(ERR_IO, "%s: is a folder, wanted a file", path);

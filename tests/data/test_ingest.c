@@ -2,6 +2,7 @@
 #include "ingest_help.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 /* ---- twice, changed, duplicate ---- */
@@ -379,6 +380,22 @@ static void standard_input_is_told_by_its_content(void **state) {
     assert_int_equal(n.questions[SPLIT_TRAIN], 3);
 }
 
+/* A named pipe, and so `<(command)` of a shell, holds another text each time. */
+static void texts_of_a_pipe_are_all_kept(void **state) {
+    (void)state;
+    const char *pipe = temp_path("pipe");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    for (int i = 0; i < 3; i++) {
+        char command[600];
+        snprintf(command, sizeof command, "echo text %d > %s &", i, pipe);
+        assert_int_equal(system(command), 0);
+        took t = ingest_path_as_is(pipe);
+        assert_int_equal(t.st, OK);
+        assert_string_equal(counts(t.documents), "1 0 0 0");
+        assert_int_equal(t.documents.removed, 0);
+    }
+}
+
 static void a_markdown_heading_is_the_title(void **state) {
     (void)state;
     const char *path = temp_text("m.md", "\xEF\xBB\xBF# On moss #\nIt is green.");
@@ -427,6 +444,7 @@ int main(void) {
         test(a_truncated_file_keeps_what_came_before),
         test(gzip_is_read_and_a_cut_one_is_said),
         test(standard_input_is_told_by_its_content),
+        test(texts_of_a_pipe_are_all_kept),
         test(a_markdown_heading_is_the_title),
         test(one_bad_file_does_not_stop_a_folder),
     };

@@ -1,8 +1,8 @@
 #!/bin/sh
 # bench/compare with a raglan and peers that only pretend: its table, and what is left out of it.
 # usage: compare.sh COMPARE PYTHON
-set -eu
 # shellcheck disable=SC2016 # Markdown's backquotes
+set -eu
 compare=$1 python=$2
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -5,10 +5,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmocka_all.h"
+#include "temp.h"
 
 static void a_request_is_seen_and_forgotten(void **state) {
     (void)state;
@@ -54,9 +56,8 @@ static char state_of(pid_t pid) {
     return name_end ? name_end[2] : '?';
 }
 
-/* Standard input that never comes: the signal ends the wait. */
-static void a_signal_ends_a_wait_for_standard_input(void **state) {
-    (void)state;
+/* What reader_open of a path comes to when SIGINT reaches a wait without end. */
+static int opened_until_a_signal(const char *path) {
     int input[2], ready[2], how = 0;
     char byte;
     assert_int_equal(pipe(input), 0);
@@ -68,7 +69,7 @@ static void a_signal_ends_a_wait_for_standard_input(void **state) {
         dup2(input[0], STDIN_FILENO);
         stop_install();
         if (write(ready[1], "!", 1) != 1) _exit(99);
-        _exit((int)reader_open("-", &r));
+        _exit((int)reader_open(path, &r));
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     while (state_of(child) != 'S') usleep(1000);
@@ -76,7 +77,14 @@ static void a_signal_ends_a_wait_for_standard_input(void **state) {
     waitpid(child, &how, 0);
     for (int i = 0; i < 2; i++) close(input[i]), close(ready[i]);
     assert_true(WIFEXITED(how));
-    assert_int_equal(WEXITSTATUS(how), ERR_STOPPED);
+    return WEXITSTATUS(how);
+}
+
+static void a_signal_ends_a_wait_for_input(void **state) {
+    (void)state;
+    assert_int_equal(mkfifo(temp_path("nobody_writes"), 0600), 0);
+    assert_int_equal(opened_until_a_signal("-"), ERR_STOPPED);
+    assert_int_equal(opened_until_a_signal(temp_path("nobody_writes")), ERR_STOPPED);
 }
 
 int main(void) {
@@ -84,7 +92,7 @@ int main(void) {
         cmocka_unit_test(a_request_is_seen_and_forgotten),
         cmocka_unit_test(the_first_signal_asks),
         cmocka_unit_test(the_second_signal_ends_with_130),
-        cmocka_unit_test(a_signal_ends_a_wait_for_standard_input),
+        cmocka_unit_test(a_signal_ends_a_wait_for_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
