@@ -130,7 +130,7 @@ static char *id_of(const json_t *j) {
 static status parse_line(ingest_file *f, ingest_counts *c, const char *bytes, size_t n,
                          int64_t number, json_t **out, char **id) {
     json_error_t e = {.text = "longer than 64 MiB"};
-    json_t *j = bytes ? json_loadb(bytes, n, 0, &e) : NULL;
+    json_t *j = bytes ? json_load_record(bytes, n, 0, &e) : NULL;
     *id = id_of(j);
     *out = j;
     if (*id && json_is_string(json_object_get(j, "text"))) return OK;
@@ -245,7 +245,8 @@ int beir_knows(const ingest_head *h) {
     if (is_qrels(h->at)) return 60;
     const char *head = h->at + strspn(h->at, "\xEF\xBB\xBF \t\r\n");
     if (*head != '{') return 0;
-    json_t *j = json_loads(head, JSON_DISABLE_EOF_CHECK, NULL);
+    json_error_t e;
+    json_t *j = json_load_record(head, strlen(head), JSON_DISABLE_EOF_CHECK, &e);
     bool mine = json_object_get(j, "_id") && json_is_string(json_object_get(j, "text"));
     json_decref(j);
     return mine ? 55 : 0;

@@ -67,7 +67,7 @@ static status skip_record(ingest_file *f, int64_t line, const char *why) {
 
 static status put_sample(ingest_file *f, const char *bytes, size_t n, int64_t line) {
     json_error_t e;
-    json_t *sample = json_loadb(bytes, n, 0, &e);
+    json_t *sample = json_load_record(bytes, n, 0, &e);
     const json_t *answers = json_object_get(sample, "answers");
     if (!sample || !json_is_string(json_object_get(sample, "question"))) {
         json_decref(sample);

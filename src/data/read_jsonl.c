@@ -38,7 +38,8 @@ int jsonl_knows(const ingest_head *h) {
     int by_name = has_ending(h->path, ".jsonl") || has_ending(h->path, ".jsonl.gz") ? 10 : 0;
     head += strspn(head, "\xEF\xBB\xBF \t\r\n[");
     if (*head != '{') return 0;
-    json_t *j = json_loads(head, JSON_DISABLE_EOF_CHECK, NULL);
+    json_error_t e;
+    json_t *j = json_load_record(head, strlen(head), JSON_DISABLE_EOF_CHECK, &e);
     if (!j) /* a record longer than the head, or a broken one */
         return strstr(head, "\"text\"") && strlen(head) > 60000 ? 20 : by_name;
     const json_t *answers = field(j, answer_names);
@@ -135,7 +136,7 @@ static status skip_broken(ingest_file *f, const char *bytes, size_t n, const jso
 
 static status put_record(ingest_file *f, const char *bytes, size_t n, int64_t line) {
     json_error_t e; /* counts lines from the record; ours is the file's */
-    json_t *j = json_loadb(bytes, n, 0, &e);
+    json_t *j = json_load_record(bytes, n, 0, &e);
     f->line = line;
     if (!j) return skip_broken(f, bytes, n, &e);
     status st;

@@ -11,7 +11,8 @@
 int nq_open_knows(const ingest_head *h) {
     const char *head = h->at + strspn(h->at, "\xEF\xBB\xBF \t\r\n");
     if (*head != '{') return 0;
-    json_t *j = json_loads(head, JSON_DISABLE_EOF_CHECK, NULL);
+    json_error_t e;
+    json_t *j = json_load_record(head, strlen(head), JSON_DISABLE_EOF_CHECK, &e);
     bool mine = json_is_string(json_object_get(j, "question")) &&
                 json_is_array(json_object_get(j, "answer")) && !json_object_get(j, "context") &&
                 !json_object_get(j, "passage");
@@ -22,7 +23,7 @@ int nq_open_knows(const ingest_head *h) {
 static status put_line(void *arg, const char *bytes, size_t n, int64_t number) {
     ingest_file *f = arg;
     json_error_t e = {.text = "longer than 64 MiB"};
-    json_t *j = bytes ? json_loadb(bytes, n, 0, &e) : NULL;
+    json_t *j = bytes ? json_load_record(bytes, n, 0, &e) : NULL;
     if (!j || !json_is_string(json_object_get(j, "question"))) {
         ingest_counts_of(f)->questions.skipped++;
         ingest_skip_record(f, "line %lld: %s", (long long)number, j ? "has no question" : e.text);

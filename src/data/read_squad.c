@@ -103,7 +103,7 @@ static status put_record(void *arg, const char *bytes, size_t n, int which, int6
         return OK;
     }
     json_error_t e;
-    json_t *j = json_loadb(bytes, n, 0, &e);
+    json_t *j = json_load_record(bytes, n, 0, &e);
     const char *fault = !j                                               ? e.text
                         : !json_is_string(json_object_get(j, "context")) ? "has no context"
                                                                          : NULL;

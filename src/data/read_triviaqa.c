@@ -137,7 +137,7 @@ static status put_record(void *arg, const char *bytes, size_t n, int which, int6
         return OK;
     }
     json_error_t e;
-    json_t *q = json_loadb(bytes, n, 0, &e);
+    json_t *q = json_load_record(bytes, n, 0, &e);
     if (!q || !json_is_string(json_object_get(q, "Question"))) {
         ingest_counts_of(t->f)->questions.skipped++;
         ingest_skip_record(t->f, "the question at line %lld: %s", (long long)line,

@@ -2,6 +2,7 @@
  * (0.10000000000000001) or loses digits; here a real gets the fewest digits that read back. */
 #include "util/json.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,43 @@ status json_parse(const char *bytes, size_t n, const char *what, json_t **out) {
     if (!j) FAIL(ERR_FORMAT, "%s: line %d, column %d: %s", what, e.line, e.column, e.text);
     *out = j;
     return OK;
+}
+
+/* Are these digits more than 2^63 - 1? */
+static bool is_beyond_64_bits(const char *digits, size_t n) {
+    static const char most[] = "9223372036854775807";
+    size_t n_most = sizeof most - 1;
+    return n > n_most || (n == n_most && memcmp(digits, most, n) > 0);
+}
+
+/* The text with quotes around such integers. */
+static void quote_long_integers(buf *out, const char *bytes, size_t n) {
+    for (size_t i = 0, end; i < n; i = end) {
+        end = i + 1;
+        if (bytes[i] == '"') {
+            while (end < n && bytes[end] != '"') end += bytes[end] == '\\' ? 2 : 1;
+            end = end < n ? end + 1 : n;
+        } else if (bytes[i] == '-' || isdigit((unsigned char)bytes[i])) {
+            size_t digits = i + (bytes[i] == '-');
+            for (end = digits; end < n && isdigit((unsigned char)bytes[end]);) end++;
+            bool is_long = is_beyond_64_bits(bytes + digits, end - digits);
+            while (end < n && bytes[end] && strchr("+-.0123456789Ee", bytes[end]))
+                end++, is_long = false; /* a real */
+            if (is_long) buf_printf(out, "\"%.*s\"", (int)(end - i), bytes + i);
+            if (is_long) continue;
+        }
+        buf_add(out, bytes + i, end - i);
+    }
+}
+
+json_t *json_load_record(const char *bytes, size_t n, size_t flags, json_error_t *e) {
+    json_t *j = json_loadb(bytes, n, flags, e);
+    if (j || json_error_code(e) != json_error_numeric_overflow) return j;
+    buf text = {0};
+    quote_long_integers(&text, bytes, n);
+    j = json_loadb(text.at, text.len, flags, e);
+    buf_clear(&text);
+    return j;
 }
 
 status json_read(const char *path, json_t **out) {

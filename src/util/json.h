@@ -9,6 +9,10 @@
 /* Parses n bytes. ERR_FORMAT gives `what`, line, column and jansson's reason. Caller
  * json_decref. */
 status json_parse(const char *bytes, size_t n, const char *what, json_t **out);
+/* A record of somebody else's file, as json_loadb, but an integer of more than 64 bits, which jansson
+ * refuses, becomes a string of its digits: ids are such (KILT's annotations), and are not counted
+ * with. NULL: *e says why. */
+json_t *json_load_record(const char *bytes, size_t n, size_t flags, json_error_t *e);
 status json_read(const char *path, json_t **out);    /* a whole small file, .gz too */
 status json_save(const char *path, const json_t *j); /* durable, indented by 2 */
 /* One line, UTF-8 kept, reals with enough digits to read back. Caller frees. */

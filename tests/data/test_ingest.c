@@ -380,6 +380,17 @@ static void standard_input_is_told_by_its_content(void **state) {
     assert_int_equal(n.questions[SPLIT_TRAIN], 3);
 }
 
+static void an_id_beyond_64_bits_is_its_digits(void **state) {
+    (void)state;
+    const char *path = temp_text("long.json", "{\"id\": 13591449469826568799, \"text\": \"one\"}\n"
+                                              "{\"id\": \"q\", \"question\": \"w?\", "
+                                              "\"documents\": [13591449469826568799]}\n");
+    took t = ingest_path_as_is(path);
+    assert_string_equal(counts(t.documents), "1 0 0 0");
+    assert_string_equal(counts(t.questions), "1 0 0 0");
+    assert_string_equal(document("13591449469826568799").text, "one");
+}
+
 /* A named pipe, and so `<(command)` of a shell, holds another text each time. */
 static void texts_of_a_pipe_are_all_kept(void **state) {
     (void)state;
@@ -444,6 +455,7 @@ int main(void) {
         test(a_truncated_file_keeps_what_came_before),
         test(gzip_is_read_and_a_cut_one_is_said),
         test(standard_input_is_told_by_its_content),
+        test(an_id_beyond_64_bits_is_its_digits),
         test(texts_of_a_pipe_are_all_kept),
         test(a_markdown_heading_is_the_title),
         test(one_bad_file_does_not_stop_a_folder),

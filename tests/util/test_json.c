@@ -25,6 +25,29 @@ static void errors_name_what_line_and_column(void **state) {
     assert_int_equal(json_parse("{} x", 4, "tail", &j), ERR_FORMAT);
 }
 
+static void an_integer_of_more_than_64_bits_is_its_digits(void **state) {
+    (void)state;
+    static const char text[] =
+        "{\"big\": 13591449469826568799, \"least\":-99999999999999999999, \"s\": \"\\\"9999999999"
+        "9999999999\", \"fits\": 9223372036854775807, \"real\": 9999999999999999999999.5e-3,"
+        " \"list\": [1, 9223372036854775808]}";
+    json_error_t e;
+    json_t *o = json_load_record(text, strlen(text), 0, &e);
+    assert_non_null(o);
+    assert_string_equal(json_str(o, "big", ""), "13591449469826568799");
+    assert_string_equal(json_str(o, "least", ""), "-99999999999999999999");
+    assert_string_equal(json_str(o, "s", ""), "\"99999999999999999999");
+    assert_true(json_int(o, "fits", 0) == INT64_MAX);
+    assert_true(json_num(o, "real", 0) == 9999999999999999999999.5e-3);
+    char *list = json_line(json_object_get(o, "list"));
+    assert_string_equal(list, "[1, \"9223372036854775808\"]");
+    free(list);
+    json_decref(o);
+    assert_null(json_load_record("[1e999]", 7, 0, &e));
+    assert_string_equal(e.text, "real number overflow near '1e999'");
+    assert_null(json_load_record("[99999999999999999999, \"x", 25, 0, &e));
+}
+
 static void fields_have_types_and_defaults(void **state) {
     (void)state;
     json_t *o = parsed("{\"s\": \"x\", \"i\": 9007199254740993, \"r\": 2.5, \"whole\": 1e3, "
@@ -112,6 +135,7 @@ static void a_saved_file_is_indented_and_reads_back(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_name_what_line_and_column),
+        cmocka_unit_test(an_integer_of_more_than_64_bits_is_its_digits),
         cmocka_unit_test(fields_have_types_and_defaults),
         cmocka_unit_test(a_wanted_string_says_what_was_found),
         cmocka_unit_test(a_line_reads_back),
