@@ -41,7 +41,11 @@ void pack_forget(pack_cache *p); /* pack again at next use; the memory stays */
  * version let a family keep its packed copy. Each c element sums over k in one fixed order.
  * A backend with `round` also takes bf16 in place of a, and of a b without packs: the products are
  * those of floats. With packs it can round the result itself, into c16 in place of c (without
- * `accumulate`); then, with y16 [m, n] that act gave, c16 = act'(y16) * op(a) op(b). */
+ * `accumulate`); then, with y16 [m, n] that act gave, c16 = act'(y16) * op(a) op(b). There
+ * `plus` may add another product of the same m and n, of bf16 and a leaf weight like the first (its a16,
+ * lda, b, packs and their kin count), before it is rounded.
+ * `then` is called for ranges of rows of c, each row once, when they are complete, from the
+ * thread that made them: while they are near. */
 typedef struct matmul {
     int64_t m, n, k;
     const float *a;
@@ -61,6 +65,9 @@ typedef struct matmul {
     const bf16 *y16;
     pack_cache *packs;
     uint64_t version;
+    const struct matmul *plus;
+    void (*then)(void *arg, int64_t begin, int64_t end);
+    void *then_arg;
 } matmul;
 
 /* Attention over ragged spans (tensor.h t_attention). Strides are in elements; q, k, v point at

@@ -154,6 +154,7 @@ static backend table;
 static void fill(void) {
     gemm_amx = gemm_bf16;
     gemm_amx.kernel = kernel;
+    gemm_amx.kernel_rows = block_rows;
     table = *backend_bf16();
     table.name = "amx";
     table.narrow = &narrow_amx;

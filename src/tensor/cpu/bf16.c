@@ -39,6 +39,16 @@ INLINE __m512 finished(activation act, const float *sums, const gemm_end *e, int
     return act_value(act, x);
 }
 
+INLINE void finish_rows(activation act, int64_t rows, int64_t cols, const float *sums, int64_t lds,
+                        const gemm_end *e) {
+    __mmask16 m0 = first(cols), m1 = first(cols - 16);
+    bf16 *to = e->c16;
+    for (int64_t r = 0; r < rows; r++, sums += lds, to += e->ldc) {
+        __m512 lo = finished(act, sums, e, r, 0, m0), hi = finished(act, sums + 16, e, r, 16, m1);
+        _mm512_mask_storeu_epi16(to, first_of_32(cols), (__m512i)_mm512_cvtne2ps_pbh(hi, lo));
+    }
+}
+
 /* gemm_kind.finish: a block is a cache line a row. */
 static void finish_bf16(int64_t rows, int64_t cols, const float *sums, int64_t lds,
                         const gemm_end *e) {
@@ -46,15 +56,13 @@ static void finish_bf16(int64_t rows, int64_t cols, const float *sums, int64_t l
         finish_avx512(rows, cols, sums, lds, e);
         return;
     }
-    __mmask16 m0 = first(cols), m1 = first(cols - 16);
-    __mmask32 has = first_of_32(cols);
-    for (int64_t r = 0; r < rows; r++, sums += lds) {
-        __m512 lo = _mm512_setzero_ps(), hi = lo;
-#define CALL(act) lo = finished(act, sums, e, r, 0, m0), hi = finished(act, sums + 16, e, r, 16, m1)
-        FOR_ACTIVATION(e->act, CALL)
+#define CALL(act)                                                                                  \
+    if (cols == LINES)                                                                             \
+        finish_rows(act, rows, LINES, sums, lds, e);                                               \
+    else                                                                                           \
+        finish_rows(act, rows, cols, sums, lds, e);
+    FOR_ACTIVATION(e->act, CALL)
 #undef CALL
-        _mm512_mask_storeu_epi16(e->c16 + r * e->ldc, has, (__m512i)_mm512_cvtne2ps_pbh(hi, lo));
-    }
 }
 
 const gemm_kind gemm_bf16 = {.mr = LINES,

@@ -66,6 +66,10 @@ typedef struct gemm_kind {
     /* c [rows <= mr, cols <= nr] = (or, with add, +=) the product of one panel of each. */
     void (*kernel)(int64_t k, const char *a, const char *b, int64_t rows, int64_t cols, float *c,
                    int64_t ldc, bool add);
+    /* The same from rows of bf16 as they lie, lda apart; a and c have mr rows whatever `rows` is, all
+     * nr columns count, k is whole steps. NULL: this family has none. */
+    void (*kernel_rows)(int64_t k, const bf16 *a, int64_t lda, const char *b, int64_t rows,
+                        float *c, int64_t ldc, bool add);
     /* c = act(c, with add, + sums [rows, lds] + bias). */
     void (*finish)(int64_t rows, int64_t cols, const float *sums, int64_t lds, const gemm_end *e);
     /* As in backend.h; NULL for families of f32. */
@@ -105,9 +109,6 @@ const char *gemm_cached(const gemm_kind *g, const matmul *mm);
  * that are lines (along_k) or elements. */
 gemm_lines gemm_lines_at(const float *x, const bf16 *x16, int64_t ld, bool along_k, int64_t line,
                          int64_t k);
-/* Packs op(b) rows k0..k0+k-1 on all threads. */
-void gemm_pack_b(const gemm_kind *g, const matmul *mm, int64_t k0, int64_t k, char *panels);
-/* c [m, n] = (+=) panels times panels on this thread; panels as made with their own k. */
 void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char *a, const char *b,
                 float *c, int64_t ldc, bool add);
 

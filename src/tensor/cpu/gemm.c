@@ -6,8 +6,7 @@
  * k is the tokens (weight gradients).
  *
  *   op(b) is packed first, once: a leaf weight's panels are cached, anything else is packed by
- *   all threads, KL of k at a time so that it stays near. Then tasks, each a block of rows
- *   (and of columns, where rows are few) of c:
+ *   all threads. Then tasks, each a block of rows (and of columns, where rows are few) of c:
  *
  *     for k in steps of KC            op(a)'s block is packed into this thread's scratch: it and
  *                                     everything below stays in L2
@@ -15,6 +14,11 @@
  *         for each panel of a         in L1 meanwhile
  *           for each panel of b       streams from L2
  *             kernel                  c in registers over KC, then added to memory
+ *
+ * Where k is long and b is no weight, c is small and both factors are large (weight gradients):
+ * there a task takes its block of c, which stays in L2, through all of k, and packs what it needs of
+ * both. Several tasks pack the same lines then, which costs less than a core's reading of what
+ * another has just written; blocks are cut so that both together cost least.
  *
  * Either factor may lie in memory as bf16: packing then only moves it. A result in bf16 is rounded
  * once, so all of k is one pass, and a task has fewer rows where k is long.
@@ -26,15 +30,17 @@
 #include "util/par.h"
 
 enum {
-    KC_CACHED = 2048,  /* bytes of k in one pass, packed, where b's panels are there ... */
-    KC_FRESH = 512,    /* ... and where they are made on the way and c is the result of long sums */
-    MC = 256,          /* most rows of a task ... */
-    A_BYTES = 1 << 20, /* ... and bytes of op(a), packed, in one pass */
-    B_BYTES = 512 << 10, /* of op(b) panels that share L2 with the rest */
-    KL_BYTES = 1 << 19,  /* of op(b) packed at a time when it is not cached */
-    PACK_LINES = 256,    /* a task of parallel packing: lines ... */
-    PACK_K = 256,        /* ... by k */
-    TASK_FLOP = 1 << 21, /* a smaller task costs more to hand out than it gains */
+    KC_CACHED = 2048,      /* bytes of k in one pass, packed, where b's panels are there ... */
+    KC_FRESH = 512,        /* ... and where they are made on the way */
+    K_LONG = 2 * KC_FRESH, /* bytes of k beyond which a task packs its own part of b */
+    MC = 256,              /* most rows of a task ... */
+    A_BYTES = 1 << 20,     /* ... and bytes of op(a), packed, in one pass */
+    B_BYTES = 512 << 10,   /* of op(b) panels that share L2 with the rest */
+    C_BYTES = 1 << 19,     /* of a block of c through all of k */
+    PACK_COST = 128,       /* packing an element takes as long as so many multiply-adds */
+    PACK_LINES = 256,      /* a task of parallel packing: lines ... */
+    PACK_K = 256,          /* ... by k */
+    TASK_FLOP = 1 << 21,   /* a smaller task costs more to hand out than it gains */
     TASKS_A_THREAD = 4,
     FEW = 8,             /* rows: fewer take as long, the time that b takes to be read */
     BLOCK_MAX = 32 * 32, /* mr * nr of any family */
@@ -68,7 +74,6 @@ gemm_lines gemm_lines_at(const float *x, const bf16 *x16, int64_t ld, bool along
 typedef struct packing {
     const gemm_kind *g;
     const matmul *mm;
-    int64_t k0, k; /* this range of k */
     int64_t lines; /* of one task: whole panels */
     int64_t line_cuts;
     char *panels;
@@ -80,21 +85,17 @@ static void pack_task(void *arg, int64_t i, int worker) {
     const gemm_kind *g = p->g;
     const matmul *mm = p->mm;
     int64_t j = i % p->line_cuts * p->lines, k = i / p->line_cuts * PACK_K;
-    gemm_lines b = gemm_lines_at(mm->b, mm->b16, mm->ldb, mm->b_t, j, p->k0 + k);
-    int64_t panel_bytes = b_panel_bytes(g, p->k);
+    gemm_lines b = gemm_lines_at(mm->b, mm->b16, mm->ldb, mm->b_t, j, k);
+    int64_t panel_bytes = b_panel_bytes(g, mm->k);
     char *to = p->panels + j / g->nr * panel_bytes + k * g->nr * g->elem;
-    g->pack_b(least(p->lines, mm->n - j), least(PACK_K, p->k - k), &b, to, panel_bytes);
-}
-
-void gemm_pack_b(const gemm_kind *g, const matmul *mm, int64_t k0, int64_t k, char *panels) {
-    packing p = {.g = g, .mm = mm, .k0 = k0, .k = k, .panels = panels};
-    p.lines = round_up(PACK_LINES, g->nr);
-    p.line_cuts = cuts(mm->n, p.lines);
-    par_for(p.line_cuts * cuts(k, PACK_K), pack_task, &p);
+    g->pack_b(least(p->lines, mm->n - j), least(PACK_K, mm->k - k), &b, to, panel_bytes);
 }
 
 static void pack_all(const void *kind, const matmul *mm, char *panels) {
-    gemm_pack_b(kind, mm, 0, mm->k, panels);
+    packing p = {.g = kind, .mm = mm, .panels = panels};
+    p.lines = round_up(PACK_LINES, p.g->nr);
+    p.line_cuts = cuts(mm->n, p.lines);
+    par_for(p.line_cuts * cuts(mm->k, PACK_K), pack_task, &p);
 }
 
 const char *gemm_cached(const gemm_kind *g, const matmul *mm) {
@@ -114,8 +115,9 @@ void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char 
 typedef struct product {
     const gemm_kind *g;
     const matmul *mm;
-    const char *b;      /* panels of k0..k0+k-1 */
-    int64_t k0, k, kc;  /* this range of k, and how much of it in one pass */
+    const char *b;      /* panels of all columns and all of k; NULL: each task packs its own */
+    const char *plus;   /* the same of mm->plus */
+    int64_t kc;         /* how much of k in one pass */
     int64_t rows, cols; /* of one task: whole panels */
     int64_t col_cuts;
 } product;
@@ -145,38 +147,87 @@ static gemm_end end_at(const matmul *mm, int64_t i, int64_t j, bool add) {
                       .y16 = mm->y16 ? mm->y16 + at : NULL};
 }
 
-/* Rows i0.., columns j0.. of c over k..k+kc-1 of this product's range: a is packed, b's panels
- * are long (the whole range). */
+/* What a block of c is the product of, over kc of k. The first `whole` rows of a are read as they
+ * lie, whole panels; the others are packed. */
+typedef struct factors {
+    int64_t kc, whole;
+    const bf16 *rows;
+    int64_t lda;
+    const char *panels; /* of all rows */
+    const char *b;
+    int64_t b_step; /* bytes between panels */
+} factors;
+
+static void block_of(const gemm_kind *g, const factors *f, int64_t i, int64_t j, int64_t rows,
+                     int64_t cols, float *c, int64_t ldc, bool add) {
+    const char *b = f->b + j / g->nr * f->b_step;
+    if (i < f->whole)
+        g->kernel_rows(f->kc, f->rows + i * f->lda, f->lda, b, g->mr, c, ldc, add);
+    else
+        g->kernel(f->kc, f->panels + i / g->mr * a_panel_bytes(g, f->kc), b, rows, cols, c, ldc,
+                  add);
+}
+
+/* Rows i0.., columns j0.. of c, from k on; plus: what is added in the same pass, or NULL. */
 static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t k,
-                     int64_t kc, const char *a) {
+                     const factors *f, const factors *plus) {
     const gemm_kind *g = p->g;
     const matmul *mm = p->mm;
-    int64_t a_step = a_panel_bytes(g, kc), b_step = b_panel_bytes(g, p->k);
-    bool add = mm->accumulate || p->k0 + k > 0, last = p->k0 + k + kc == mm->k;
+    bool add = mm->accumulate || k > 0, last = k + f->kc == mm->k;
     bool finishes = mm->c16 || (last && (mm->bias || mm->act != ACT_NONE));
     _Alignas(64) float sums[2][BLOCK_MAX];
     finishing waits = {.cols = 0};
-    int64_t nc = most(g->nr, B_BYTES / most(1, b_panel_bytes(g, kc)) * g->nr);
-    for (int64_t jc = j0, turn = 0; jc < j0 + n; jc += nc) {
-        int64_t end = least(jc + nc, j0 + n);
+    int64_t nc = most(g->nr, B_BYTES / most(1, b_panel_bytes(g, f->kc)) * g->nr);
+    for (int64_t jc = 0, turn = 0; jc < n; jc += nc) {
+        int64_t end = least(jc + nc, n);
         for (int64_t i = 0; i < m; i += g->mr) {
             for (int64_t j = jc; j < end; j += g->nr) {
                 int64_t rows = least(g->mr, m - i), cols = least(g->nr, end - j);
-                const char *a_at = a + i / g->mr * a_step;
-                const char *b_at = p->b + j / g->nr * b_step + k * g->nr * g->elem;
-                if (!finishes) {
-                    float *c = mm->c + (i0 + i) * mm->ldc + j;
-                    g->kernel(kc, a_at, b_at, rows, cols, c, mm->ldc, add);
-                    continue;
-                }
-                float *to = sums[turn ^= 1];
-                g->kernel(kc, a_at, b_at, rows, cols, to, g->nr, false);
+                float *c = finishes ? sums[turn ^= 1] : mm->c + (i0 + i) * mm->ldc + j0 + j;
+                int64_t ldc = finishes ? g->nr : mm->ldc;
+                block_of(g, f, i, j, rows, cols, c, ldc, add && !finishes);
+                if (plus) block_of(g, plus, i, j, rows, cols, c, ldc, true);
+                if (!finishes) continue;
                 finish(g, &waits);
-                waits = (finishing){rows, cols, to, end_at(mm, i0 + i, j, add)};
+                waits = (finishing){rows, cols, c, end_at(mm, i0 + i, j0 + j, add)};
             }
         }
     }
     finish(g, &waits);
+}
+
+/* Rows of bf16 side by side are what tiles load, where nothing is to be filled with zeros. */
+static bool reads_rows(const gemm_kind *g, const matmul *mm) {
+    return g->kernel_rows && mm->a16 && !mm->a_t && mm->n % g->nr == 0 &&
+           mm->k == gemm_k_padded(g, mm->k);
+}
+
+/* Rows i0.. of op(a) and columns j0.. of op(b) over k..k+kc-1. b: its panels, of all columns and all
+ * of k; NULL: they are packed here. */
+static factors factors_of(const gemm_kind *g, const matmul *mm, const char *b, int64_t i0,
+                          int64_t m, int64_t j0, int64_t n, int64_t k, int64_t kc,
+                          enum scratch_slot room) {
+    factors f = {.kc = kc, .lda = mm->lda, .b_step = b_panel_bytes(g, b ? mm->k : kc)};
+    if (reads_rows(g, mm)) {
+        f.whole = m / g->mr * g->mr;
+        f.rows = mm->a16 + i0 * mm->lda + k;
+    }
+    if (f.whole < m) {
+        char *panels = scratch_take(room, gemm_a_bytes(g, m, kc));
+        gemm_lines from = gemm_lines_at(mm->a, mm->a16, mm->lda, !mm->a_t, i0 + f.whole, k);
+        int64_t step = a_panel_bytes(g, kc);
+        g->pack_a(m - f.whole, kc, &from, panels + f.whole / g->mr * step, step);
+        f.panels = panels;
+    }
+    if (b) {
+        f.b = b + j0 / g->nr * f.b_step + k * g->nr * g->elem;
+    } else {
+        char *panels = scratch_take(SCRATCH_B, gemm_b_bytes(g, kc, n));
+        gemm_lines from = gemm_lines_at(mm->b, mm->b16, mm->ldb, mm->b_t, j0, k);
+        g->pack_b(n, kc, &from, panels, f.b_step);
+        f.b = panels;
+    }
+    return f;
 }
 
 static void product_task(void *arg, int64_t i, int worker) {
@@ -186,29 +237,54 @@ static void product_task(void *arg, int64_t i, int worker) {
     const matmul *mm = p->mm;
     int64_t i0 = i / p->col_cuts * p->rows, j0 = i % p->col_cuts * p->cols;
     int64_t m = least(p->rows, mm->m - i0), n = least(p->cols, mm->n - j0);
-    char *a = scratch_take(SCRATCH_A, gemm_a_bytes(g, m, least(p->kc, p->k)));
+    factors plus = {0};
+    if (mm->plus)
+        plus = factors_of(g, mm->plus, p->plus, i0, m, j0, n, 0, mm->plus->k, SCRATCH_ROWS);
     int64_t k = 0;
     do {
-        int64_t kc = least(p->kc, p->k - k), at = p->k0 + k;
-        gemm_lines from = gemm_lines_at(mm->a, mm->a16, mm->lda, !mm->a_t, i0, at);
-        g->pack_a(m, kc, &from, a, a_panel_bytes(g, kc));
-        multiply(p, i0, m, j0, n, k, kc, a);
+        int64_t kc = least(p->kc, mm->k - k);
+        factors f = factors_of(g, mm, p->b, i0, m, j0, n, k, kc, SCRATCH_A);
+        multiply(p, i0, m, j0, n, k, &f, mm->plus ? &plus : NULL);
         k += kc;
-    } while (k < p->k);
+    } while (k < mm->k);
+    if (mm->then && p->col_cuts == 1) mm->then(mm->then_arg, i0, i0 + m);
+}
+
+static void run_tasks(product *p) {
+    const matmul *mm = p->mm;
+    p->col_cuts = cuts(mm->n, p->cols);
+    par_for(cuts(mm->m, p->rows) * p->col_cuts, product_task, p);
+    if (mm->then && p->col_cuts > 1) mm->then(mm->then_arg, 0, mm->m);
 }
 
 /* Cuts c into tasks: blocks of rows as long as they can be had, else columns too. */
-static void run_tasks(product *p) {
+static void cut_rows(product *p) {
     const gemm_kind *g = p->g;
     const matmul *mm = p->mm;
-    int64_t flop = 2 * most(mm->m, FEW) * mm->n * gemm_k_padded(g, p->k);
+    int64_t flop = 2 * most(mm->m, FEW) * mm->n * gemm_k_padded(g, mm->k);
     int64_t wanted = most(1, least(TASKS_A_THREAD * par_threads(), flop / TASK_FLOP));
-    int64_t rows = least(MC, most(1, A_BYTES / (least(p->kc, p->k) * g->elem + 1)));
+    int64_t rows = least(MC, most(1, A_BYTES / (least(p->kc, mm->k) * g->elem + 1)));
     p->rows = round_up(least(rows, cuts(mm->m, wanted)), g->mr);
-    int64_t row_cuts = cuts(mm->m, p->rows);
-    p->cols = round_up(cuts(mm->n, most(1, wanted / row_cuts)), g->nr);
-    p->col_cuts = cuts(mm->n, p->cols);
-    par_for(row_cuts * p->col_cuts, product_task, p);
+    p->cols = round_up(cuts(mm->n, most(1, wanted / cuts(mm->m, p->rows))), g->nr);
+}
+
+/* Cuts c into blocks for tasks that pack for themselves: of all that fit, those whose longest share
+ * of a thread, products and packing, is least. */
+static void cut_blocks(product *p) {
+    const gemm_kind *g = p->g;
+    const matmul *mm = p->mm;
+    int64_t m = round_up(mm->m, g->mr), n = round_up(mm->n, g->nr), best = INT64_MAX;
+    int64_t threads = most(1, least(par_threads(), 2 * m * n * mm->k / TASK_FLOP));
+    for (int64_t row_cuts = 1; row_cuts <= m / g->mr; row_cuts *= 2) {
+        for (int64_t col_cuts = 1; col_cuts <= n / g->nr; col_cuts *= 2) {
+            int64_t rows = round_up(cuts(m, row_cuts), g->mr),
+                    cols = round_up(cuts(n, col_cuts), g->nr);
+            if (rows * cols * (int64_t)sizeof(float) > C_BYTES) continue;
+            int64_t turns = cuts(cuts(m, rows) * cuts(n, cols), threads);
+            int64_t cost = turns * (rows * cols + PACK_COST * (rows + cols));
+            if (cost < best) best = cost, p->rows = rows, p->cols = cols;
+        }
+    }
 }
 
 void gemm_run(const gemm_kind *g, const matmul *mm) {
@@ -217,23 +293,21 @@ void gemm_run(const gemm_kind *g, const matmul *mm) {
     MUST(g->round || (!mm->a16 && !mm->b16 && !mm->c16), "these kernels take no bf16");
     MUST(!mm->c16 || mm->packs, "a bf16 result is that of a leaf weight");
     MUST(!mm->c16 || !mm->accumulate, "a bf16 result is not added to");
+    MUST(!mm->plus || (mm->c16 && mm->plus->packs), "`plus` is for a bf16 result and leaf weights");
     if (mm->m <= 0 || mm->n <= 0) return;
-    product p = {.g = g, .mm = mm, .k = mm->k};
+    product p = {.g = g, .mm = mm};
     if (mm->packs) {
         p.b = gemm_cached(g, mm);
+        if (mm->plus) p.plus = gemm_cached(g, mm->plus);
         p.kc = mm->c16 ? most(1, mm->k) : KC_CACHED / g->elem; /* sums are rounded once */
-        run_tasks(&p);
-        return;
+        cut_rows(&p);
+    } else if (p.kc = KC_FRESH / g->elem, mm->k * g->elem > K_LONG) {
+        cut_blocks(&p);
+    } else {
+        char *panels = scratch_take(SCRATCH_B, gemm_b_bytes(g, mm->k, mm->n));
+        pack_all(g, mm, panels);
+        p.b = panels;
+        cut_rows(&p);
     }
-    p.kc = KC_FRESH / g->elem;
-    int64_t line_bytes = round_up(mm->n, g->nr) * g->elem;
-    int64_t kl = round_up(most(p.kc, KL_BYTES / line_bytes), p.kc);
-    char *panels = scratch_take(SCRATCH_B, gemm_b_bytes(g, least(kl, mm->k), mm->n));
-    p.b = panels;
-    do {
-        p.k = least(kl, mm->k - p.k0);
-        gemm_pack_b(g, mm, p.k0, p.k, panels);
-        run_tasks(&p);
-        p.k0 += p.k;
-    } while (p.k0 < mm->k);
+    run_tasks(&p);
 }

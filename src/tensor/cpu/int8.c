@@ -369,6 +369,7 @@ static void run(const int8_kind *kind, const backend *base, const matmul *mm) {
     p.cols = round_up(cuts(mm->n, most(1, wanted / row_cuts)), COLS);
     p.col_cuts = cuts(mm->n, p.cols);
     par_for(row_cuts * p.col_cuts, product_task, &p);
+    if (mm->then) mm->then(mm->then_arg, 0, mm->m);
 }
 
 /* ---- one backend for each family ---- */

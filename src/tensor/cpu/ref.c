@@ -85,6 +85,7 @@ static void matmul_ref(const matmul *mm) {
                 *c = (float)act_value(mm->act, mm->bias ? sum + mm->bias[j] : sum);
         }
     }
+    if (mm->then) mm->then(mm->then_arg, 0, mm->m);
 }
 
 /* ---- attention ---- */
