@@ -60,6 +60,13 @@ static tensor *project(graph *g, const attend_layer *l, tensor *h, tensor *w,
     return t_rotary_half(g, x, 0, l->o.dim, l->o.dim / l->o.n_heads, position);
 }
 
+/* Queries, keys and values of the same rows [T, 3D]. */
+static tensor *project_all(graph *g, const attend_layer *l, tensor *h, const int32_t *position) {
+    tensor *x = t_linear_two(g, h, l->wq, l->wkv, !position);
+    if (!position) return x;
+    return t_rotary_half(g, x, 0, 2 * l->o.dim, l->o.dim / l->o.n_heads, position);
+}
+
 /* The same in floats, for keys that are kept and their queries. */
 static tensor *project_wide(graph *g, const attend_layer *l, tensor *h, tensor *w,
                             const int32_t *position) {
@@ -67,12 +74,13 @@ static tensor *project_wide(graph *g, const attend_layer *l, tensor *h, tensor *
     return position ? t_rotary(g, x, 0, l->o.dim, l->o.dim / l->o.n_heads, position) : x;
 }
 
-/* x plus what queries q read from kv. */
-static tensor *read_keys(graph *g, const attend_layer *l, tensor *x, tensor *q, tensor *kv,
+/* x plus what queries q read from keys and values, side by side in kv. */
+static tensor *read_keys(graph *g, const attend_layer *l, tensor *x, tensor *q, columns kv,
                          spans q_spans, spans kv_spans, bool causal) {
-    tensor *mixed = t_attention(g, (columns){q, 0}, (columns){kv, 0}, (columns){kv, l->o.dim},
-                                l->o.dim, l->o.n_heads, q_spans, kv_spans, causal);
-    return t_add_dropout(g, x, t_linear(g, mixed, l->wo, NULL, ACT_NONE), l->o.dropout);
+    columns values = {kv.of, kv.col + l->o.dim};
+    tensor *mixed = t_attention(g, (columns){q, 0}, kv, values, l->o.dim, l->o.n_heads, q_spans,
+                                kv_spans, causal);
+    return t_linear_onto(g, x, mixed, l->wo, NULL, l->o.dropout);
 }
 
 /* The memory y, normed where the layer has a norm for it. */
@@ -91,10 +99,15 @@ typedef struct attend_part {
 static tensor *make_attend(graph *g, const void *arg) {
     const attend_part *a = arg;
     const attend_layer *l = a->l;
-    tensor *h = norm_x(g, l, a->x);
-    tensor *kv = a->y ? project(g, l, norm_y(g, l, a->y), l->wkv, a->y_position)
-                      : project(g, l, h, l->wkv, a->position);
-    tensor *q = project(g, l, h, l->wq, a->position);
+    tensor *h = norm_x(g, l, a->x), *q;
+    columns kv = {NULL, 0};
+    if (a->y) {
+        kv.of = project(g, l, norm_y(g, l, a->y), l->wkv, a->y_position);
+        q = project(g, l, h, l->wq, a->position);
+    } else {
+        q = project_all(g, l, h, a->position);
+        kv = (columns){q, l->o.dim};
+    }
     return read_keys(g, l, a->x, q, kv, a->q_spans, a->kv_spans, a->causal);
 }
 
@@ -113,7 +126,7 @@ tensor *attend_keys(graph *g, const attend_layer *l, tensor *y, const int32_t *p
 tensor *attend_cached(graph *g, const attend_layer *l, tensor *x, tensor *kv, spans q_spans,
                       spans kv_spans, bool causal, const int32_t *position) {
     tensor *q = project_wide(g, l, norm_x(g, l, x), l->wq, position);
-    return read_keys(g, l, x, q, kv, q_spans, kv_spans, causal);
+    return read_keys(g, l, x, q, (columns){kv, 0}, q_spans, kv_spans, causal);
 }
 
 typedef struct feed_part {
@@ -126,7 +139,7 @@ static tensor *make_feed(graph *g, const void *arg) {
     tensor *x = ((const feed_part *)arg)->x;
     tensor *h = t_layer_norm_half(g, x, l->norm, l->norm_bias);
     tensor *wide = t_linear_half(g, h, l->w1, l->b1, l->o.act);
-    return t_add_dropout(g, x, t_linear(g, wide, l->w2, l->b2, ACT_NONE), l->o.dropout);
+    return t_linear_onto(g, x, wide, l->w2, l->b2, l->o.dropout);
 }
 
 tensor *feed(graph *g, const feed_layer *l, tensor *x) {

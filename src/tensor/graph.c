@@ -65,12 +65,11 @@ tensor *graph_result(graph *g, int64_t rows, int64_t cols) {
     return t;
 }
 
-tensor *graph_half(graph *g, int64_t rows, int64_t cols, bool read_once) {
+tensor *graph_half(graph *g, int64_t rows, int64_t cols) {
     tensor *t = arena_push(g->arena, sizeof *t);
     t->rows = rows;
     t->cols = cols;
     t->h = ARENA_ARRAY(g->arena, bf16, rows * cols);
-    t->is_read_once = read_once;
     return t;
 }
 
@@ -133,7 +132,7 @@ bf16 *graph_grad_half(graph *g, tensor *t) {
 float *graph_grad_fresh(graph *g, tensor *t, bool *fresh) {
     *fresh = false;
     if (!graph_wants(g, t)) return NULL;
-    MUST(!t->is_read_once, "the reader of a half of " SHAPE " makes no bf16 gradient", OF(t));
+    MUST(!t->h, "the reader of a half of " SHAPE " makes no bf16 gradient", OF(t));
     if (t->base) return graph_grad(g, t->base) + (t->v - t->base->v);
     if (!t->d) {
         t->d = graph_take(g, t->rows * t->cols);

@@ -20,22 +20,25 @@ static bool all_paired(spans own, spans other, const tensor *t) {
     return spans_cover(own, t->rows);
 }
 
-/* The gradient of a half, zeros where no pair of spans writes. */
-static bf16 *grad_half(graph *g, tensor *t, spans own, spans other) {
-    bf16 *d = graph_grad_half(g, t);
-    MUST(d, "attention: of q, k and v, halves, only some want gradients");
-    if (!all_paired(own, other, t)) memset(d, 0, (size_t)(t->rows * t->cols) * sizeof *d);
-    return d;
+/* The gradient of a half, zeros where no pair of spans writes. One tensor may be queries, keys and
+ * values. */
+static bf16 *grad_half(graph *g, columns c, spans own, spans other) {
+    tensor *t = c.of;
+    bool is_new = !t->dh;
+    if (is_new) graph_grad_half(g, t);
+    MUST(t->dh, "attention: of q, k and v, halves, only some want gradients");
+    if (is_new && !all_paired(own, other, t))
+        memset(t->dh, 0, (size_t)(t->rows * t->cols) * sizeof *t->dh);
+    return t->dh + c.col;
 }
 
 static void halves_back(graph *g, attention_record *a, tensor *y) {
     attention at = a->at;
     spans qs = {at.n_spans, at.q_spans}, kvs = {at.n_spans, at.kv_spans};
     at.dout16 = y->dh;
-    at.dq16 = grad_half(g, a->q.of, qs, kvs) + a->q.col;
-    at.dk16 = grad_half(g, a->k.of, kvs, qs) + a->k.col;
-    /* one tensor may be keys and values */
-    at.dv16 = (a->v.of == a->k.of ? a->k.of->dh : grad_half(g, a->v.of, kvs, qs)) + a->v.col;
+    at.dq16 = grad_half(g, a->q, qs, kvs);
+    at.dk16 = grad_half(g, a->k, kvs, qs);
+    at.dv16 = grad_half(g, a->v, kvs, qs);
     g->be->attention_backward(&at);
 }
 
@@ -76,7 +79,7 @@ tensor *t_attention(graph *g, columns q, columns k, columns v, int64_t width, in
     MUST(half == (k.of->h != NULL) && half == (v.of->h != NULL),
          "attention: of q, k and v some are halves");
     int64_t rows = q.of->rows;
-    tensor *y = half ? graph_half(g, rows, width, true) : graph_result(g, rows, width);
+    tensor *y = half ? graph_half(g, rows, width) : graph_result(g, rows, width);
     if (!spans_cover(q_spans, rows)) {
         if (half)
             memset(y->h, 0, (size_t)(rows * width) * sizeof *y->h);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define FEW_ROWS   4
+#define BACK_ROWS  16
 #define LEAST_ROWS 64 /* a piece of backward: fewer and the parts to be added outweigh the work */
 
 typedef struct norm_record {
@@ -26,9 +27,10 @@ typedef struct norm_job {
     int64_t cols, grain;
     float eps; /* of the layer norm */
     const float *x, *gain, *bias, *dy;
+    const bf16 *dy16; /* [T, D] instead of dy, ... */
     float *y, *stat, *dx;
     bf16 *half;              /* [T, D] instead of y, ... */
-    float *rows;             /* ... through [workers, FEW_ROWS, D] */
+    float *rows;             /* ... through [workers, BACK_ROWS or FEW_ROWS, D] */
     float *dgains, *dbiases; /* [pieces, D] parts, or NULL */
 } norm_job;
 
@@ -55,20 +57,23 @@ static void norm_half_piece(void *arg, int64_t begin, int64_t end, int worker) {
 }
 
 static void norm_back_piece(void *arg, int64_t begin, int64_t end, int worker) {
-    (void)worker;
     norm_job *j = arg;
-    int64_t at = begin * j->cols, part = begin / j->grain * j->cols, rows = end - begin;
+    int64_t part = begin / j->grain * j->cols, step = j->dy16 ? BACK_ROWS : end - begin;
     float *dgain = j->dgains ? j->dgains + part : NULL;
     float *dbias = j->dbiases ? j->dbiases + part : NULL;
-    float *dx = j->dx ? j->dx + at : NULL;
     if (dgain) memset(dgain, 0, (size_t)j->cols * sizeof *dgain);
     if (dbias) memset(dbias, 0, (size_t)j->cols * sizeof *dbias);
-    if (j->layer)
-        j->be->layer_norm_back(rows, j->cols, j->x + at, j->gain, j->stat + 2 * begin, j->dy + at,
-                               dx, dgain, dbias);
-    else
-        j->be->rms_norm_back(rows, j->cols, j->x + at, j->gain, j->stat + 2 * begin, j->dy + at, dx,
-                             dgain);
+    for (int64_t r = begin; r < end; r += step) {
+        int64_t at = r * j->cols, n = end - r < step ? end - r : step;
+        float *wide = j->rows ? j->rows + worker * BACK_ROWS * j->cols : NULL,
+              *dx = j->dx ? j->dx + at : NULL;
+        const float *x = j->x + at, *stat = j->stat + 2 * r, *dy = j->dy16 ? wide : j->dy + at;
+        if (j->dy16) j->be->widen(n * j->cols, j->dy16 + at, wide);
+        if (j->layer)
+            j->be->layer_norm_back(n, j->cols, x, j->gain, stat, dy, dx, dgain, dbias);
+        else
+            j->be->rms_norm_back(n, j->cols, x, j->gain, stat, dy, dx, dgain);
+    }
 }
 
 static void add_parts(graph *g, tensor *t, float *parts, int64_t n_parts) {
@@ -89,18 +94,22 @@ static void norm_back(graph *g, record *r) {
                   .x = n->x->v,
                   .gain = n->gain ? n->gain->v : NULL,
                   .dy = r->y->d,
+                  .dy16 = r->y->dh,
                   .stat = n->stat,
                   .dx = graph_grad(g, n->x),
                   .dgains = graph_wants(g, n->gain) ? graph_take(g, n_parts * cols) : NULL,
                   .dbiases = graph_wants(g, n->bias) ? graph_take(g, n_parts * cols) : NULL};
+    int64_t room = par_threads() * BACK_ROWS * cols;
+    if (j.dy16) j.rows = graph_take(g, room);
     par_range(rows, grain, norm_back_piece, &j);
+    if (j.dy16) graph_give(g, j.rows, room);
     add_parts(g, n->gain, j.dgains, n_parts);
     add_parts(g, n->bias, j.dbiases, n_parts);
 }
 
 static tensor *norm(graph *g, tensor *x, tensor *gain, tensor *bias, float eps, bool half) {
     half = half && g->be->round;
-    tensor *y = half ? graph_half(g, x->rows, x->cols, false) : graph_result(g, x->rows, x->cols);
+    tensor *y = half ? graph_half(g, x->rows, x->cols) : graph_result(g, x->rows, x->cols);
     norm_job j = {.be = g->be,
                   .layer = bias,
                   .cols = x->cols,

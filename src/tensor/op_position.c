@@ -191,7 +191,7 @@ static tensor *rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t h
     double *frequency = ARENA_ARRAY(g->arena, double, pairs);
     for (int64_t i = 0; i < pairs; i++) frequency[i] = pow(10000, -(double)i / (double)pairs);
     half = half && g->be->round;
-    tensor *y = half ? graph_half(g, x->rows, x->cols, true) : graph_result(g, x->rows, x->cols);
+    tensor *y = half ? graph_half(g, x->rows, x->cols) : graph_result(g, x->rows, x->cols);
     rotary_record o = {.x = x,
                        .begin = begin,
                        .end = end,

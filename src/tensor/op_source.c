@@ -47,7 +47,7 @@ tensor *t_embed(graph *g, tensor *table, const int32_t *ids, int64_t n) {
 typedef struct dropout_record {
     record r;
     const backend *be;
-    tensor *base, *x; /* base NULL: none */
+    tensor *x;
     dropout_mask d;
     const float *onto, *from; /* of the pass under way; onto NULL: zeros */
     float *to;
@@ -67,36 +67,25 @@ static void dropout_back(graph *g, record *r) {
     d->onto = fresh ? NULL : d->to;
     d->from = r->y->d;
     if (d->to) par_range(r->y->rows * r->y->cols, PIECE, dropout_piece, d);
-    if (d->base) graph_hand_grad(g, r->y, d->base);
 }
 
-static tensor *drop(graph *g, tensor *base, tensor *x, float p) {
+dropout_mask graph_dropout(graph *g, float p) {
+    if (!g->training || p == 0) return (dropout_mask){.scale = 1};
     MUST(p > 0 && p < 1, "dropout: p = %g, wanted 0 <= p < 1", (double)p);
+    return (dropout_mask){.stream = rng_hash(g->seed, g->n_dropout++),
+                          .least = (uint32_t)((double)p * 0x1p16),
+                          .scale = 1 / (1 - p)};
+}
+
+tensor *t_dropout(graph *g, tensor *x, float p) {
+    if (!g->training || p == 0) return x;
     tensor *y = graph_result(g, x->rows, x->cols);
-    dropout_record d = {.be = g->be,
-                        .base = base,
-                        .x = x,
-                        .d = {.stream = rng_hash(g->seed, g->n_dropout++),
-                              .least = (uint32_t)((double)p * 0x1p16),
-                              .scale = 1 / (1 - p)},
-                        .onto = base ? base->v : NULL,
-                        .from = x->v,
-                        .to = y->v};
+    dropout_record d = {.be = g->be, .x = x, .d = graph_dropout(g, p), .from = x->v, .to = y->v};
     par_range(x->rows * x->cols, PIECE, dropout_piece, &d);
-    if (graph_wants(g, x) || graph_wants(g, base)) {
+    if (graph_wants(g, x)) {
         dropout_record *kept = RECORD(g, dropout_record, y, dropout_back);
         d.r = kept->r;
         *kept = d;
     }
     return y;
-}
-
-tensor *t_dropout(graph *g, tensor *x, float p) {
-    return g->training && p != 0 ? drop(g, NULL, x, p) : x;
-}
-
-tensor *t_add_dropout(graph *g, tensor *x, tensor *y, float p) {
-    MUST(x->rows == y->rows && x->cols == y->cols, "add: x is " SHAPE ", y is " SHAPE, OF(x),
-         OF(y));
-    return g->training && p != 0 ? drop(g, x, y, p) : t_add(g, x, y);
 }

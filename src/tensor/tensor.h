@@ -29,8 +29,7 @@ typedef struct tensor {
     bool tracked;        /* set by the engine: a result that backward passes through */
     struct tensor *base; /* set by t_rows: the tensor whose rows these are */
     bf16 *h;             /* a half (see below): its values, v is NULL */
-    bf16 *dh;            /* of a half that is read once: its gradient instead of d, ... */
-    bool is_read_once;
+    bf16 *dh;            /* of a half: its gradient instead of d, ... */
     activation act; /* ... times the slope of act at h: the gradient before this activation */
 } tensor;
 
@@ -87,20 +86,22 @@ tensor *t_add_sinusoid(graph *g, tensor *x, const int32_t *position);
  * a factor that needs only be copied into panels. t_layer_norm_half, t_linear_half and
  * t_rotary_half give such a result, elsewhere that of t_layer_norm, t_linear and t_rotary.
  * A half may be x of t_linear and of its kin, or all three of q, k and v of an attention,
- * which then gives a half too. Any number of products may read that of t_layer_norm_half;
- * the others have one reader, which also makes their gradient in bf16. */
+ * which then gives a half too. It has one reader, which also makes its gradient in bf16. */
 
 /* ---- linear algebra ---- */
 /* act(x w + b): x [T, D], w [D, F], b [1, F] or NULL. */
 tensor *t_linear(graph *g, tensor *x, tensor *w, tensor *b, activation act);
 tensor *t_linear_half(graph *g, tensor *x, tensor *w, tensor *b, activation act); /* w a leaf */
+/* [x w | x beside], which one reader makes of x; a half where wished. Leaf weights. */
+tensor *t_linear_two(graph *g, tensor *x, tensor *w, tensor *beside, bool half);
+/* base + dropout(x w + b): what a layer adds to its residual stream. */
+tensor *t_linear_onto(graph *g, tensor *base, tensor *x, tensor *w, tensor *b, float dropout);
 tensor *t_linear_t(graph *g, tensor *x, tensor *w); /* x w^T: w [F, D] (tied tables) */
 tensor *t_add(graph *g, tensor *x, tensor *y);      /* same shape, or y [1, D]: to every row */
 tensor *t_mul(graph *g, tensor *x, tensor *y);      /* same shape, or y [T, 1]: a factor a row */
 tensor *t_scale(graph *g, tensor *x, float s);
 tensor *t_activate(graph *g, tensor *x, activation act);
 tensor *t_dropout(graph *g, tensor *x, float p); /* x itself outside training or at p = 0 */
-tensor *t_add_dropout(graph *g, tensor *x, tensor *y, float p); /* x + dropout(y), in one pass */
 
 /* ---- shape ---- */
 tensor *t_rows(graph *g, tensor *x, int64_t begin, int64_t end); /* a view: values and gradient */

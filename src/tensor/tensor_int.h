@@ -44,8 +44,10 @@ struct graph {
 
 /* A new [rows, cols] with values undefined. */
 tensor *graph_result(graph *g, int64_t rows, int64_t cols);
-/* The same as a half; read_once: its gradient is bf16 too, written by its reader. */
-tensor *graph_half(graph *g, int64_t rows, int64_t cols, bool read_once);
+/* The same as a half. */
+tensor *graph_half(graph *g, int64_t rows, int64_t cols);
+/* The next dropout operator's mask; least is 0 outside training or at p = 0. */
+dropout_mask graph_dropout(graph *g, float p);
 /* True when t's gradient is wanted; t may be NULL. */
 bool graph_wants(const graph *g, const tensor *t);
 /* A zeroed record of `bytes` for result y, walked by backward. */
@@ -57,7 +59,7 @@ float *graph_grad(graph *g, tensor *t);
 /* The same for who writes all of it: *fresh says that it is new and undefined, so write; else
  * add. */
 float *graph_grad_fresh(graph *g, tensor *t, bool *fresh);
-/* The gradient of a half that is read once, undefined, to be written; NULL when none is wanted. */
+/* The gradient of a half, undefined, to be written; NULL when none is wanted. */
 bf16 *graph_grad_half(graph *g, tensor *t);
 /* t's gradient += dy [rows, cols], when wanted. */
 void graph_add_grad(graph *g, tensor *t, const float *dy);

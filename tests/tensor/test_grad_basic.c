@@ -46,8 +46,16 @@ MAKE(dropout) {
     return t_dropout(g, in[0], 0.4f);
 }
 
-MAKE(add_dropout) {
-    return t_add_dropout(g, in[0], in[1], 0.4f);
+MAKE(linear_onto) {
+    return t_linear_onto(g, in[0], in[1], in[2], in[3], 0);
+}
+
+MAKE(linear_onto_itself) {
+    return t_linear_onto(g, in[0], in[0], in[1], NULL, 0.4f);
+}
+
+MAKE(linear_two) {
+    return t_linear_two(g, in[0], in[1], in[2], false);
 }
 
 static const grad_case elementwise[] = {
@@ -65,7 +73,9 @@ static const grad_case elementwise[] = {
     CASE("sigmoid", sigmoid, .in = {{3, 5}}),
     CASE("tanh", hyperbolic, .in = {{3, 5}}),
     CASE("dropout", dropout, .in = {{3, 9}}),
-    CASE("add dropout", add_dropout, .in = {{3, 9}, {3, 9}}),
+    CASE("linear onto", linear_onto, .in = {{3, 9}, {3, 5}, {5, 9}, {1, 9}}),
+    CASE("linear with dropout onto its own x", linear_onto_itself, .in = {{3, 9}, {9, 9}}),
+    CASE("linear by two weights", linear_two, .in = {{3, 5}, {5, 2}, {5, 4}}),
 };
 
 static void elementwise_operators_have_right_gradients(void **state) {

@@ -259,7 +259,7 @@ static tensor *make_layer(graph *g, const void *arg) {
     tensor *qkv = t_linear(g, h, &m->w[3], NULL, ACT_NONE);
     h = t_attention(g, (columns){qkv, 0}, (columns){qkv, D}, (columns){qkv, 2 * D}, D, H, l->b->s,
                     l->b->s, false);
-    h = t_add_dropout(g, l->x, t_linear(g, h, &m->w[4], NULL, ACT_NONE), 0.1f);
+    h = t_linear_onto(g, l->x, h, &m->w[4], NULL, 0.1f);
     h = t_linear(g, t_linear(g, h, &m->w[5], &m->w[6], ACT_GELU), &m->w[7], NULL, ACT_NONE);
     return t_add(g, l->x, t_dropout(g, h, 0.2f));
 }

@@ -89,20 +89,27 @@ static void a_half_is_rounded_to_nearest_even(void **state) {
 
 enum { M = 71, N = 50, K = 67 }; /* of no block a multiple */
 
-static void check_factors(const backend *be) {
+static void check_factors_of(const backend *be, int64_t m, int64_t n, int64_t k) {
     for (int way = 0; way < 4; way++) {
         bool a_t = way & 1, b_t = way & 2;
-        float *a = noise(1, M * K), *b = noise(2, K * N);
-        float *c = noise(3, M * N), *c_half = noise(3, M * N);
-        matmul mm = {.m = M, .n = N, .k = K, .a_t = a_t, .b_t = b_t, .ldc = N, .accumulate = true};
-        mm.lda = a_t ? M : K, mm.ldb = b_t ? K : N;
+        float *a = noise(1, m * k), *b = noise(2, k * n);
+        float *c = noise(3, m * n), *c_half = noise(3, m * n);
+        matmul mm = {.m = m, .n = n, .k = k, .a_t = a_t, .b_t = b_t, .ldc = n, .accumulate = true};
+        mm.lda = a_t ? m : k, mm.ldb = b_t ? k : n;
         mm.a = a, mm.b = b, mm.c = c;
         be->matmul(&mm);
-        mm.a = NULL, mm.a16 = rounded(be, M * K, a);
-        mm.b = NULL, mm.b16 = rounded(be, K * N, b), mm.c = c_half;
+        mm.a = NULL, mm.a16 = rounded(be, m * k, a);
+        mm.b = NULL, mm.b16 = rounded(be, k * n, b), mm.c = c_half;
         be->matmul(&mm);
-        assert_memory_equal(c, c_half, M * N * sizeof *c);
+        assert_memory_equal(c, c_half, (size_t)(m * n) * sizeof *c);
     }
+}
+
+static void check_factors(const backend *be) {
+    check_factors_of(be, M, N, K);
+    check_factors_of(be, M, 64,
+                     96); /* rows that tiles read as they lie, and some that they cannot */
+    check_factors_of(be, 40, 70, 900); /* long sums */
 }
 
 static void factors_in_bf16_give_the_products_of_floats(void **state) {
@@ -140,6 +147,31 @@ static void check_results(const backend *be) {
 static void a_result_in_bf16_is_the_float_rounded_with_its_activation_or_slope(void **state) {
     (void)state;
     with_each_family(check_results);
+}
+
+static void check_plus(const backend *be) {
+    enum { WIDE = 64, LONG = 96 };
+    bf16 c16[M * WIDE];
+    float *c = noise(1, M * WIDE);
+    matmul one = {.m = M, .n = WIDE, .k = LONG, .lda = LONG, .ldb = WIDE, .ldc = WIDE, .c = c};
+    one.a16 = rounded(be, M * LONG, noise(10, M * LONG));
+    one.b = noise(11, LONG * WIDE), one.packs = pack_new();
+    matmul two = one;
+    two.k = K, two.lda = K, two.a16 = rounded(be, M * K, noise(12, M * K));
+    two.b = noise(13, WIDE * K), two.ldb = K, two.b_t = true, two.packs = pack_new();
+    be->matmul(&one);
+    two.accumulate = true;
+    be->matmul(&two);
+    one.c = NULL, one.c16 = c16, one.plus = &two;
+    be->matmul(&one);
+    assert_memory_equal(c16, rounded(be, M * WIDE, c), sizeof c16);
+    pack_free(one.packs);
+    pack_free(two.packs);
+}
+
+static void two_products_are_added_before_they_are_rounded(void **state) {
+    (void)state;
+    with_each_family(check_plus);
 }
 
 /* ---- attention ---- */
@@ -180,14 +212,14 @@ static void attention_in_bf16_agrees_with_floats(void **state) {
 
 /* ---- operators ---- */
 
-enum { ROWS = 60, WIDTH = 32, N_LEAVES = 7 };
+enum { ROWS = 60, WIDTH = 32, N_LEAVES = 8 };
 
-/* Norm, projections with and without rotations, attention, two linear layers; the gradients of all
- * leaves side by side in `gradient`. Returns the loss. */
+/* Norms, projections with and without rotations, attention, linear layers onto a residual stream; the
+ * gradients of all leaves side by side in `gradient`. Returns the loss. */
 static float layer(const backend *be, float *gradient) {
     static const int64_t shape[N_LEAVES][2] = {
-        {ROWS, WIDTH},      {1, WIDTH},         {1, WIDTH},        {WIDTH, WIDTH},
-        {WIDTH, 2 * WIDTH}, {WIDTH, 4 * WIDTH}, {4 * WIDTH, WIDTH}};
+        {ROWS, WIDTH},      {1, WIDTH},         {1, WIDTH},         {WIDTH, WIDTH},
+        {WIDTH, 2 * WIDTH}, {WIDTH, 4 * WIDTH}, {4 * WIDTH, WIDTH}, {WIDTH, WIDTH}};
     static const span rows[] = {{0, 25}, {25, 60}};
     static const int32_t target[ROWS] = {1, 2, 3};
     size_t mark = arena_mark(memory);
@@ -205,13 +237,21 @@ static float layer(const backend *be, float *gradient) {
     arena *a = arena_new(0);
     graph *g = graph_new(a, be, true);
     tensor *h = t_layer_norm_half(g, &leaf[0], &leaf[1], &leaf[2]);
-    tensor *q = t_rotary_half(g, t_linear(g, h, &leaf[3], NULL, ACT_NONE), 0, WIDTH, 8, position);
-    tensor *kv = t_linear_half(g, h, &leaf[4], NULL, ACT_NONE);
+    tensor *qkv = t_linear_two(g, h, &leaf[3], &leaf[4], true);
     spans s = {2, rows};
-    tensor *mixed = t_attention(g, (columns){q, 0}, (columns){kv, 0}, (columns){kv, WIDTH}, WIDTH,
-                                4, s, s, false);
-    tensor *wide = t_linear_half(g, mixed, &leaf[5], NULL, ACT_RELU);
-    tensor *y = t_linear(g, wide, &leaf[6], NULL, ACT_NONE);
+    h = t_attention(g, (columns){qkv, 0}, (columns){qkv, WIDTH}, (columns){qkv, 2 * WIDTH}, WIDTH,
+                    4, s, s, false);
+    tensor *x = t_linear_onto(g, &leaf[0], h, &leaf[7], NULL, 0);
+    h = t_layer_norm_half(g, x, &leaf[1], &leaf[2]);
+    tensor *wide = t_linear_half(g, h, &leaf[5], NULL, ACT_RELU);
+    x = t_linear_onto(g, x, wide, &leaf[6], NULL, 0.1f);
+    h = t_layer_norm_half(g, x, &leaf[1], &leaf[2]);
+    tensor *q = t_rotary_half(g, t_linear(g, h, &leaf[3], NULL, ACT_NONE), 0, WIDTH, 8, position);
+    h = t_layer_norm_half(g, x, &leaf[1], &leaf[2]);
+    tensor *kv = t_linear_half(g, h, &leaf[4], NULL, ACT_NONE);
+    h = t_attention(g, (columns){q, 0}, (columns){kv, 0}, (columns){kv, WIDTH}, WIDTH, 4, s, s,
+                    true);
+    tensor *y = t_linear_onto(g, x, h, &leaf[7], NULL, 0);
     tensor *loss = t_linear_cross_entropy(g, y, &leaf[3], target, 0);
     float value = loss->v[0];
     graph_backward(g, loss, 1);
@@ -222,7 +262,7 @@ static float layer(const backend *be, float *gradient) {
     return value;
 }
 
-enum { N_GRADIENTS = WIDTH * (ROWS + 2 + WIDTH + 2 * WIDTH + 8 * WIDTH) };
+enum { N_GRADIENTS = WIDTH * (ROWS + 2 + 2 * WIDTH + 2 * WIDTH + 8 * WIDTH) };
 static float wide_gradient[N_GRADIENTS], half_gradient[N_GRADIENTS], again[N_GRADIENTS];
 
 static void check_layer(const backend *be) {
@@ -250,6 +290,7 @@ int main(void) {
         cmocka_unit_test(a_half_is_rounded_to_nearest_even),
         cmocka_unit_test(factors_in_bf16_give_the_products_of_floats),
         cmocka_unit_test(a_result_in_bf16_is_the_float_rounded_with_its_activation_or_slope),
+        cmocka_unit_test(two_products_are_added_before_they_are_rounded),
         cmocka_unit_test(attention_in_bf16_agrees_with_floats),
         cmocka_unit_test(a_layer_of_halves_trains_as_one_of_floats_on_any_number_of_threads),
     };
