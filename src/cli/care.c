@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/opts.h"
 #include "rag/rag_int.h"
+#include "util/log.h"
 
 /* ---- list ---- */
 
@@ -83,8 +84,10 @@ static status remove_all(rag *r, const opts *o) {
         sum.passages += one.passages;
         sum.questions += one.questions;
     }
-    printf("removed %" PRId64 " documents with %" PRId64 " passages, and %" PRId64 " questions\n",
-           sum.documents, sum.passages, sum.questions);
+    printf("removed %" PRId64 " document%s with %" PRId64 " passage%s, and %" PRId64
+           " question%s\n",
+           sum.documents, plural(sum.documents), sum.passages, plural(sum.passages), sum.questions,
+           plural(sum.questions));
     return OK;
 }
 
@@ -140,8 +143,15 @@ static status check_index(rag *r, bool repair, int64_t *found, int64_t *mended) 
         printf("%s\n", err_msg());
         err_clear();
         faults = 1;
-    } else
+    } else {
         TRY(manifest_check(folder, &m, say, NULL, &faults));
+        if (!rag_owns_index(r, &m)) {
+            printf("the search files are of another collection, or of passages cut otherwise: "
+                   "`raglan index --save_dir %s` makes them anew\n",
+                   r->home_word);
+            faults++;
+        }
+    }
     *found += faults;
     status st = OK;
     if (faults > 0 && repair) {
@@ -183,7 +193,7 @@ static status check_all(rag *r, bool repair, int64_t *left) {
     if (found == 0)
         printf("no faults\n");
     else
-        printf("%" PRId64 " faults, %" PRId64 " mended\n", found, mended);
+        printf("%" PRId64 " fault%s, %" PRId64 " mended\n", found, plural(found), mended);
     return OK;
 }
 

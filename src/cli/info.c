@@ -53,12 +53,6 @@ static status add_checkpoints(rag *r, json_t *out, json_t *stale) {
     return OK;
 }
 
-static int64_t passages_in(const manifest_segment *s, int n) {
-    int64_t sum = 0;
-    for (int i = 0; i < n; i++) sum += s[i].n;
-    return sum;
-}
-
 static status count_passage(void *arg, const store_passage *p) {
     (void)p;
     ++*(int64_t *)arg;
@@ -71,17 +65,23 @@ static status add_index(rag *r, const store_counts *n, json_t **out, json_t *sta
     status st = manifest_read(folder, &m);
     free(folder);
     if (st) return st;
-    int64_t words = passages_in(m.lexical, m.n_lexical), rows = passages_in(m.vectors, m.n_vectors);
+    /* Ids grow: what lies behind the last one of a kind is not in its files. Removed passages that
+     * the files still hold are not counted. */
+    int64_t unindexed = 0, without_vector = 0;
+    st = store_each_passage(r->s, manifest_last_lexical(&m), count_passage, &unindexed);
+    if (!st && m.n_vectors)
+        st = store_each_passage(r->s, manifest_last_vector(&m), count_passage, &without_vector);
+    bool ours = rag_owns_index(r, &m);
+    int64_t words = ours ? n->passages - unindexed : 0;
+    int64_t rows = ours && m.n_vectors ? n->passages - without_vector : 0;
     *out = json_pack("{s:I, s:I, s:I, s:I, s:s, s:I, s:f, s:f, s:b}", "generation",
                      (json_int_t)m.generation, "lexical", (json_int_t)words, "vectors",
                      (json_int_t)rows, "deleted", (json_int_t)m.n_deleted, "retriever", m.key.model,
                      "dim", (json_int_t)m.key.dim, "dense_weight", m.fuse.lambda, "neighbour_share",
                      m.fuse.share, "tuned", m.is_tuned);
     checkpoint best = {0};
-    int64_t unindexed = 0; /* ids grow: those above the last one that was indexed */
-    st = store_each_passage(r->s, manifest_last_lexical(&m), count_passage, &unindexed);
     if (!st) st = checkpoint_find(r->home, "retriever", NULL, CHECKPOINT_BEST, &best);
-    bool behind = n->stale > 0 || unindexed > 0 ||
+    bool behind = !ours || n->stale > 0 || unindexed > 0 ||
                   (best.identifier[0] && strcmp(best.identifier, m.key.model));
     if (!st && behind && n->documents > 0)
         add_stale(stale, "index", xasprintf("raglan index --save_dir %s", r->home_word));

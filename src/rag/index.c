@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "rag/rag_int.h"
-#include "util/hash.h"
 #include "util/log.h"
 #include "util/stop.h"
 
@@ -126,8 +125,7 @@ static void note_deleted(indexer *x) {
 
 static void drop_other_cut(indexer *x) {
     char hash[41];
-    const char *cut = store_cut(x->r->s);
-    sha1_hex(cut, strlen(cut), hash);
+    rag_cut_hash(x->r, hash);
     if (strcmp(x->m.cut, hash) == 0) return;
     manifest_drop_lexical(&x->m);
     manifest_drop_vectors(&x->m);

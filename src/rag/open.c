@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "rag/rag_int.h"
+#include "util/hash.h"
 #include "util/log.h"
 #include "util/par.h"
 #include "util/shell.h"
@@ -289,6 +290,17 @@ static status warn_behind(rag *r, const manifest *m) {
     return OK;
 }
 
+void rag_cut_hash(rag *r, char hash[41]) {
+    const char *cut = store_cut(r->s);
+    sha1_hex(cut, strlen(cut), hash);
+}
+
+bool rag_owns_index(rag *r, const manifest *m) {
+    char hash[41];
+    rag_cut_hash(r, hash);
+    return m->generation == 0 || strcmp(m->cut, hash) == 0;
+}
+
 status rag_need_index(rag *r) {
     if (r->index) return OK;
     char *folder = rag_path(r, "index");
@@ -301,6 +313,11 @@ status rag_need_index(rag *r) {
                      r->home_word);
     if (!st) st = rag_need_tokenizer(r);
     if (!st) st = rag_need_retriever(r, &has);
+    if (!st && !rag_owns_index(r, &m))
+        st = err_set(ERR_STATE, __FILE__, __LINE__,
+                     "%s has search files of another collection, or of passages cut otherwise: run "
+                     "`raglan index --save_dir %s`",
+                     r->home, r->home_word);
     if (!st) {
         vectors_key key = {.dim = has ? r->m->c.embedding_dim : 0};
         if (has) {

@@ -54,7 +54,11 @@ status rag_need_reads(rag *r, const checkpoint *c);
 bool rag_knows_tokenizer(rag *r, const char *hash);
 status rag_need_retriever(rag *r, bool *has); /* has false: none trained yet, OK */
 status rag_need_generator(rag *r);
-status rag_need_index(rag *r);  /* the index, with vectors where the retriever's are there */
+status rag_need_index(rag *r); /* the index, with vectors where the retriever's are there */
+void rag_cut_hash(rag *r, char hash[41]); /* of how documents are cut, as the manifest has it */
+/* Was the index made of passages cut as they are now? That of another collection was cut by another
+ * tokenizer. An empty one is ours. */
+bool rag_owns_index(rag *r, const manifest *m);
 void rag_forget_models(rag *r); /* after training: open the new ones at the next need */
 status rag_load_places(rag *r); /* fills r->where from the store */
 void rag_forget_index(rag *r);

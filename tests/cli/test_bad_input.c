@@ -180,7 +180,7 @@ static void damaged(const char *how, const char *found) {
     refused(found, "train generator --num_iters 1 --save_dir broken");
     assert_int_equal(raglan("check --save_dir broken"), 1);
     assert_says(out, found);
-    assert_says(out, "1 faults, 0 mended");
+    assert_says(out, "1 fault, 0 mended");
     raglan_ok("search lighthouse --save_dir broken"); /* the others are not concerned */
     raglan_ok("train generator --new_model --num_iters 1 --save_dir broken " TINY);
     raglan_ok("ask Who --save_dir broken");

@@ -239,8 +239,12 @@ static void what_is_removed_is_gone_at_once(void **state) {
     raglan_ok("index --save_dir removed");
     assert_string_equal(found("removed", "Belmora red lighthouse"), "Belmora Light");
     raglan_ok("remove town/light.md --save_dir removed");
-    assert_says(out, "removed 1 documents with ");
+    assert_says(out, "removed 1 document with ");
     assert_string_equal(found("removed", "Belmora red lighthouse"), "Belmora Harbour");
+    raglan_ok("info --json --save_dir removed"); /* the files still hold it */
+    json_t *j = out_json();
+    assert_int_equal(count(j, "index", "lexical"), json_int(j, "passages", 0));
+    json_decref(j);
     raglan_ok("index --save_dir removed");
     assert_string_equal(found("removed", "Belmora red lighthouse"), "Belmora Harbour");
     raglan_ok("compact --save_dir removed");
@@ -252,6 +256,28 @@ static void what_is_removed_is_gone_at_once(void **state) {
     assert_says(out, "\"stale\": []");
     assert_int_equal(raglan("remove town/light.md --save_dir removed"), 1);
     assert_says(err, "'town/light.md' is no document's id or uri and no ingested path");
+}
+
+static void search_files_of_another_collection_are_refused(void **state) {
+    (void)state;
+    write_town();
+    raglan_ok("ingest town --save_dir own");
+    raglan_ok("index --save_dir own");
+    raglan_ok("ingest town/mill.md --save_dir other");
+    raglan_ok("index --save_dir other");
+    assert_int_equal(shell("rm -r own/index && cp -r other/index own"), 0);
+    assert_int_equal(raglan("search barley --save_dir own"), 1);
+    assert_says(err, "own has search files of another collection, or of passages cut otherwise: "
+                     "run `raglan index --save_dir own`");
+    assert_int_equal(raglan("check --save_dir own"), 1);
+    assert_says(out, "the search files are of another collection, or of passages cut otherwise: "
+                     "`raglan index --save_dir own` makes them anew\n1 fault, 0 mended");
+    raglan_ok("info --save_dir own");
+    assert_says(out, "index        0 passages by words, 0 by vectors\n"
+                     "to do        index is behind: raglan index --save_dir own");
+    raglan_ok("index --save_dir own");
+    raglan_ok("check --save_dir own");
+    assert_string_equal(found("own", "forty boats"), "Belmora Harbour");
 }
 
 /* Vectors of the old index do not survive the document either. */
@@ -295,6 +321,7 @@ int main(void) {
         cmocka_unit_test(reading_again_changes_nothing),
         cmocka_unit_test(a_changed_file_replaces_its_document),
         cmocka_unit_test(what_is_removed_is_gone_at_once),
+        cmocka_unit_test(search_files_of_another_collection_are_refused),
         cmocka_unit_test(removal_holds_with_vectors),
         cmocka_unit_test(the_home_is_chosen_by_option_then_environment),
     };
