@@ -201,7 +201,10 @@ void report_evaluation(run *r, double seconds) {
     buf b = {0};
     add_figures(r, &b, 100);
     log_info("Iter %" PRId64 ": Dev %s%s; %.1f s", shown_step(r), b.len ? b.at + 2 : "no figures",
-             r->since_best == 0 ? ", best so far" : "", seconds);
+             r->since_best > 0 ? ""
+             : r->parent[0]    ? ", best of this run"
+                               : ", best so far",
+             seconds);
     buf_reset(&b);
     add_cells(&b, r->dev, "");
     add_cells(&b, r->baseline, "bm25:");

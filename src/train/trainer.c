@@ -139,9 +139,24 @@ static status loop(run *r) {
     }
 }
 
+/* The best on dev is used, which need not be what the run ended with: after fine-tuning it may be
+ * older than the run. */
+static void say_in_use(const run *r) {
+    checkpoint best;
+    if (checkpoint_find(r->o.home, r->t->type, NULL, CHECKPOINT_BEST, &best) != OK) {
+        err_clear();
+        return;
+    }
+    if (best.identifier[0] && strcmp(best.identifier, r->identifier))
+        log_info("in use is %s checkpoint %.12s of step %" PRId64 ", which did better on dev",
+                 r->t->type, best.identifier, best.step);
+    checkpoint_clear(&best);
+}
+
 static void say_end(const run *r, int64_t fitted) {
     log_info("%s: %" PRId64 " steps done in %.0f s, checkpoint %.12s", r->t->type,
              r->step - r->first_step, now_s() - r->begun_s, r->identifier);
+    say_in_use(r);
     if (r->o.minutes <= 0 || r->total == fitted) return;
     char *command = fit_command(r);
     log_info("the clock allowed %" PRId64 " steps: %s", r->total, command);

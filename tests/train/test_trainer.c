@@ -468,22 +468,29 @@ static void a_last_save_that_fails_is_the_runs_failure(void **state) {
 
 /* ---- saying ---- */
 
-static void report_lines_go_to_stderr(void **state) {
-    (void)state;
-    char *home = toy_home(), id[41], *path = xasprintf("%s/stderr", home);
-    train_options o = toy_options(home, 60);
-    o.visualisation = true;
+/* What a run that succeeds says; caller frees. */
+static char *said_by(toy knobs, const train_options *o, char id[41]) {
+    char *path = xasprintf("%s/stderr", o->home);
     fflush(stderr);
     int kept = dup(STDERR_FILENO);
     assert_non_null(freopen(path, "w", stderr));
     log_level_set(LOG_INFO);
-    status st = train(&o, id);
+    status st = train_with(knobs, o, id);
     log_level_set(LOG_ERROR);
     fflush(stderr);
     dup2(kept, STDERR_FILENO);
     close(kept);
+    free(path);
     assert_int_equal(st, OK);
-    char *text = read_text(home, "stderr");
+    return read_text(o->home, "stderr");
+}
+
+static void report_lines_go_to_stderr(void **state) {
+    (void)state;
+    char *home = toy_home(), id[41];
+    train_options o = toy_options(home, 60);
+    o.visualisation = true;
+    char *text = said_by(plain, &o, id);
     float loss, rate;
     const char *line = strstr(text, "\nIter 30: ");
     assert_non_null(line);
@@ -495,8 +502,31 @@ static void report_lines_go_to_stderr(void **state) {
     assert_non_null(strstr(line, " left\n"));
     assert_non_null(strstr(text, "Iter 20: Dev mrr@10 "));
     assert_non_null(strstr(text, "question: what is step 20?\n"));
+    assert_non_null(strstr(text, ", best so far; "));
+    assert_null(strstr(text, "in use is "));
     free(text);
-    free(path);
+    toy_remove(home);
+    free(home);
+}
+
+static void fine_tuning_that_gains_nothing_names_what_is_in_use(void **state) {
+    (void)state;
+    char *home = toy_home(), before[41], id[41];
+    train_options o = toy_options(home, 60);
+    assert_int_equal(train(&o, before), OK);
+    o.num_iters = 40;
+    o.num_iters_given = true;
+    toy worse = plain;
+    worse.evaluations = worse.worse_after = 1;
+    char *text = said_by(worse, &o, id);
+    char *said =
+        xasprintf("in use is toy checkpoint %.12s of step 60, which did better on dev\n", before);
+    assert_non_null(strstr(text, said));
+    assert_non_null(strstr(text, "Iter 80: Dev mrr@10 "));
+    assert_non_null(strstr(text, ", best of this run; "));
+    assert_null(strstr(text, "best so far"));
+    free(said);
+    free(text);
     toy_remove(home);
     free(home);
 }
@@ -695,6 +725,7 @@ int main(void) {
         cmocka_unit_test(training_outlives_a_disk_that_was_full),
         cmocka_unit_test(a_last_save_that_fails_is_the_runs_failure),
         cmocka_unit_test(report_lines_go_to_stderr),
+        cmocka_unit_test(fine_tuning_that_gains_nothing_names_what_is_in_use),
         cmocka_unit_test(a_long_step_says_how_far_it_is_and_can_be_left),
         cmocka_unit_test(the_table_has_each_step_once),
         cmocka_unit_test(the_page_holds_its_data_and_loads_nothing),
