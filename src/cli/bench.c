@@ -80,7 +80,7 @@ int cmd_bench(int argc, char **argv) {
     if (!bits) return 2;
     if (dim % 8) return opts_wrong(&o, "--dim is %ld, wanted a multiple of 8", (long)dim);
     printer p = {.json = o.json, .cpu = bench_cpu()};
-    if (!o.json) printf("%s, %d threads\n", p.cpu, par_threads());
+    if (!o.json) printf("%s, %d thread%s\n", p.cpu, par_threads(), plural(par_threads()));
     status st = bench_run(&(bench_options){.parts = bits,
                                            .size = (bench_size)size,
                                            .dim = dim,

@@ -6,7 +6,6 @@
 #include "cli/cli.h"
 #include "cli/opts.h"
 #include "rag/rag_int.h"
-#include "util/log.h"
 
 /* ---- list ---- */
 

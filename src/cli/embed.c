@@ -88,7 +88,8 @@ static status run(embedding *e, const char *path) {
         if (st || !more) break;
         st = add_line(e, path, &line);
         if (!st && stop_requested())
-            st = err_set(ERR_STOPPED, __FILE__, __LINE__, "stopped after %ld lines", (long)e->n);
+            st = err_set(ERR_STOPPED, __FILE__, __LINE__, "stopped after %ld line%s", (long)e->n,
+                         plural(e->n));
     }
     if (!st) st = flush(e);
     for (int i = 0; i < e->n_texts; i++) free(e->text[i]);

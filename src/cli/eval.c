@@ -50,9 +50,10 @@ static status check_index(const evaluation *e) {
             !lexical_has(words, e->c->id[i]) || (vectors_of && !flat_row(vectors_of, e->c->id[i]));
     if (n.stale || missing)
         FAIL(ERR_STATE,
-             "%lld documents and %lld passages of %s are not indexed yet: run `raglan index "
+             "not indexed yet in %s: %lld document%s and %lld passage%s; run `raglan index "
              "--save_dir %s`",
-             (long long)n.stale, (long long)missing, e->r->home, e->r->home_word);
+             e->r->home, (long long)n.stale, plural(n.stale), (long long)missing, plural(missing),
+             e->r->home_word);
     return OK;
 }
 
@@ -68,8 +69,8 @@ static status load_questions(evaluation *e) {
             "%s PATH`",
             e->r->home, store_split_name(split), store_split_name(split), e->r->home_word);
     if (e->questions->n_dropped)
-        log_warn("%lld answers have no letter and no digit, and match every passage: left out",
-                 (long long)e->questions->n_dropped);
+        log_warn("left out: %lld answer%s without letter or digit, as any passage would match",
+                 (long long)e->questions->n_dropped, plural(e->questions->n_dropped));
     return OK;
 }
 
@@ -274,8 +275,8 @@ static void say_what_lacks(const evaluation *e, bool has_vectors) {
                  "`raglan train retriever --save_dir %s`, then `raglan index --save_dir %s`",
                  e->r->home_word, e->r->home_word);
     if (e->questions->n_without && !e->judged->from_file)
-        log_warn("%lld questions have their answer in no single passage: they count as misses",
-                 (long long)e->questions->n_without);
+        log_warn("counted as missed: %lld question%s whose answer is in no single passage",
+                 (long long)e->questions->n_without, plural(e->questions->n_without));
 }
 
 static status run_retrieval(evaluation *e) {

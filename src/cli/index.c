@@ -17,8 +17,8 @@ static status print_index(rag *r) {
     store_counts n = {0};
     if (!st) st = store_count(r->s, &n);
     if (!st)
-        printf("index        %" PRId64 " passages by words, %s by vectors\n", n.passages,
-               m.n_vectors ? "the same" : "none");
+        printf("index        %" PRId64 " passage%s by words, %s by vectors\n", n.passages,
+               plural(n.passages), m.n_vectors ? "the same" : "none");
     manifest_clear(&m);
     free(folder);
     return st;

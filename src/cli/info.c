@@ -113,8 +113,9 @@ static void print(const char *home, const json_t *j) {
     const json_t *q = json_object_get(j, "questions"), *t = json_object_get(j, "tokenizer"),
                  *index = json_object_get(j, "index");
     printf("home         %s\n", home);
-    printf("documents    %" PRId64 ", cut into %" PRId64 " passages\n", json_int(j, "documents", 0),
-           json_int(j, "passages", 0));
+    int64_t passages = json_int(j, "passages", 0), words = json_int(index, "lexical", 0);
+    printf("documents    %" PRId64 ", cut into %" PRId64 " passage%s\n",
+           json_int(j, "documents", 0), passages, plural(passages));
     printf("questions    train %" PRId64 ", dev %" PRId64 ", test %" PRId64 "\n",
            json_int(q, "train", 0), json_int(q, "dev", 0), json_int(q, "test", 0));
     if (json_is_object(t))
@@ -135,8 +136,8 @@ static void print(const char *home, const json_t *j) {
         print_figures(figures);
         printf("\n");
     }
-    printf("index        %" PRId64 " passages by words, %" PRId64 " by vectors\n",
-           json_int(index, "lexical", 0), json_int(index, "vectors", 0));
+    printf("index        %" PRId64 " passage%s by words, %" PRId64 " by vectors\n", words,
+           plural(words), json_int(index, "vectors", 0));
     json_array_foreach(json_object_get(j, "stale"), i, c) printf(
         "to do        %s is behind: %s\n", json_str(c, "what", ""), json_str(c, "command", ""));
 }

@@ -16,8 +16,8 @@ static void print_json(const sample_report *r) {
 }
 
 static void print_text(const char *dir, const sample_report *r) {
-    printf("%s/docs: %lld articles, %.1f MB, on %lld kinds of things with %lld relations\n", dir,
-           (long long)r->articles, (double)r->bytes / 1e6, (long long)r->kinds,
+    printf("%s/docs: %lld article%s, %.1f MB, on %lld kinds of things with %lld relations\n", dir,
+           (long long)r->articles, plural(r->articles), (double)r->bytes / 1e6, (long long)r->kinds,
            (long long)r->relations);
     printf("%s/questions.{train,dev,test}.jsonl: %lld, %lld and %lld questions "
            "(%lld one_hop, %lld two_hop, %lld unanswerable)\n",

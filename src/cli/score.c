@@ -35,8 +35,8 @@ typedef struct score_files {
 
 static void warn_missing(int64_t missing, int64_t total) {
     if (missing)
-        log_warn("%" PRId64 " of %" PRId64 " questions have no prediction; they score 0", missing,
-                 total);
+        log_warn("without prediction, scored 0: %" PRId64 " of %" PRId64 " question%s", missing,
+                 total, plural(total));
 }
 
 static status score_squad(const score_files *f, const score_options *o, buf *out) {

@@ -237,7 +237,7 @@ static status simplify_file(void *arg, const char *path) {
             file_writer_abort(p->out);
         else
             st = file_writer_commit(p->out, NULL);
-        if (!st) log_info("wrote %s: %lld questions", to, (long long)p->n);
+        if (!st) log_info("wrote %s: %lld question%s", to, (long long)p->n, plural(p->n));
     }
     reader_close(r);
     free(stem);
@@ -295,7 +295,8 @@ status dataset_prepare(const dataset_options *o) {
         expand_counts c = expand_count(p.sentences);
         say_sentences(&c);
     }
-    if (p.n_missing) log_warn("%lld evidence files are missing", (long long)p.n_missing);
+    if (p.n_missing)
+        log_warn("missing: %lld evidence file%s", (long long)p.n_missing, plural(p.n_missing));
     expand_close(p.sentences);
     evidence_free(p.files);
     free(cache);
@@ -375,8 +376,8 @@ static status write_files_text(const dataset_options *o, const char *to) {
             st = file_writer_commit(w, NULL);
     }
     if (!st)
-        log_info("wrote %s: %lld pages, %lld files of questions", to, (long long)n_pages,
-                 (long long)n_qa);
+        log_info("wrote %s: %lld page%s, %lld file%s of questions", to, (long long)n_pages,
+                 plural(n_pages), (long long)n_qa, plural(n_qa));
     free(pages);
     free(qa);
     return st;

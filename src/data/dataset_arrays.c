@@ -92,7 +92,8 @@ static status write_chunks(chunks *c) {
         else
             st = npy_close(c->out);
         if (!st)
-            log_info("wrote %s: %lld chunks of %lld pages", to, (long long)n, (long long)n_pages);
+            log_info("wrote %s: %lld chunk%s of %lld page%s", to, (long long)n, plural(n),
+                     (long long)n_pages, plural(n_pages));
     }
     if (!st) {
         json_t *j = json_pack("{s:I, s:s, s:O}", "context_size", (json_int_t)c->context_size,
@@ -226,8 +227,8 @@ static status save_unsupported(const support *s, const char *stem) {
     char *line = json_line(j);
     status st = file_write(path, line, strlen(line));
     if (!st)
-        log_info("wrote %s: %zu of %lld questions", path, json_array_size(s->unsupported),
-                 (long long)s->questions.n);
+        log_info("wrote %s: %zu of %lld question%s", path, json_array_size(s->unsupported),
+                 (long long)s->questions.n, plural(s->questions.n));
     free(line);
     free(path);
     json_decref(j);

@@ -349,9 +349,9 @@ status ingest_forget_rest(ingest_file *f, bool whole) {
     } else if (n) {
         char *word = shell_word(f->path);
         ingest_remark(f,
-                      "%lld records that it held before are kept, for not all of it could be read; "
+                      "kept %lld record%s that it held before, for not all of it could be read; "
                       "mend it and read it again, or take them away: raglan remove %s",
-                      n, word);
+                      n, plural(n), word);
         free(word);
     }
     return OK;

@@ -225,7 +225,8 @@ static status read_queries(ingest_file *f) {
     if (!st) st = lines_each(f->r, 0, put_query, &x);
     if (x.n_unjudged) {
         ingest_counts_of(f)->questions.skipped += x.n_unjudged;
-        ingest_remark(f, "%lld queries that qrels/ does not judge", (long long)x.n_unjudged);
+        ingest_remark(f, "%lld quer%s that qrels/ does not judge", (long long)x.n_unjudged,
+                      x.n_unjudged == 1 ? "y" : "ies");
     }
     qrels_clear(&x.q);
     free(folder);

@@ -206,9 +206,9 @@ status triviaqa_read(ingest_file *f) {
     if (t.n_missing) {
         ingest_counts_of(f)->documents.skipped += t.n_missing;
         ingest_remark(f,
-                      "%lld evidence files are missing, the first is %s/%s; the questions "
-                      "that name them are kept",
-                      (long long)t.n_missing, t.root, t.first_missing);
+                      "%lld evidence file%s missing, the first is %s/%s; the questions that name "
+                      "what is missing are kept",
+                      (long long)t.n_missing, plural(t.n_missing), t.root, t.first_missing);
     }
     evidence_free(t.files);
     free(t.first_missing);

@@ -257,11 +257,11 @@ status eval_answers(const eval_input *in, const judgements *j, const answered_se
     int64_t asked = 0;
     for (int64_t i = 0; i < s->n; i++) asked += s->at[i].asked;
     if (!asked)
-        FAIL(ERR_STATE, "none of the %lld questions has an answer to compare with",
-             (long long)s->n);
+        FAIL(ERR_STATE, "%lld question%s, none with an answer to compare with", (long long)s->n,
+             plural(s->n));
     if (asked < s->n)
-        log_warn("%lld questions have no answer to compare with: left out of answers",
-                 (long long)(s->n - asked));
+        log_warn("left out of answers: %lld question%s without an answer to compare with",
+                 (long long)(s->n - asked), plural(s->n - asked));
     TRY(latency(in, s, &time));
     kinds k = kinds_of(in->questions);
     scores x = scores_of(in, s, NULL, -1, ANSWERABLE);

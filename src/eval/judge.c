@@ -119,9 +119,9 @@ static status place_units(const char *path, eval_units *u, line *l, int64_t n) {
              "passages as DOCUMENT:BEGIN-END, or the name of a file that is not there, to write",
              path, example);
     if (unknown)
-        log_warn("%s: %lld relevant %s are not in this collection, such as '%s': they count as "
-                 "not found",
-                 path, (long long)unknown, documents ? "documents" : "passages", example);
+        log_warn(
+            "%s: %lld relevant %s%s not in this collection, such as '%s', counted as not found",
+            path, (long long)unknown, documents ? "document" : "passage", plural(unknown), example);
     return OK;
 }
 

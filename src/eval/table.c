@@ -27,11 +27,14 @@ static void add_pairs(const json_t *o, const char *between, buf *out) {
 
 static void add_head(const json_t *report, buf *out) {
     const json_t *h = json_object_get(report, "hashes");
-    buf_printf(
-        out, "%lld questions of split %s, %lld documents, %lld passages; seed %lld, %lld threads\n",
-        (long long)json_int(report, "questions", 0), json_str(report, "split", ""),
-        (long long)json_int(report, "documents", 0), (long long)json_int(report, "passages", 0),
-        (long long)json_int(report, "seed", 0), (long long)json_int(report, "threads", 0));
+    int64_t n = json_int(report, "questions", 0), documents = json_int(report, "documents", 0);
+    int64_t passages = json_int(report, "passages", 0), threads = json_int(report, "threads", 0);
+    buf_printf(out,
+               "%lld question%s of split %s, %lld document%s, %lld passage%s; seed %lld, %lld "
+               "thread%s\n",
+               (long long)n, plural(n), json_str(report, "split", ""), (long long)documents,
+               plural(documents), (long long)passages, plural(passages),
+               (long long)json_int(report, "seed", 0), (long long)threads, plural(threads));
     const char *key, *gap = "";
     json_t *value;
     json_object_foreach((json_t *)h, key, value) {

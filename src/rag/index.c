@@ -309,10 +309,11 @@ static status tune_on(indexer *x, const corpus *c, const qa_set *dev) {
         x->m.fuse.share = fusion_default.share;
         fusion_tune(pools, n, &x->m.fuse, &t);
         x->m.is_tuned = true;
-        log_info("fusion tuned on %ld dev questions: dense weight %.2f, neighbour share %.2f, "
+        log_info("fusion tuned on %ld dev question%s: dense weight %.2f, neighbour share %.2f, "
                  "MRR@10 %.3f (BM25 %.3f, "
                  "dense %.3f)",
-                 (long)n, x->m.fuse.lambda, x->m.fuse.share, t.mrr, t.mrr_bm25, t.mrr_dense);
+                 (long)n, plural(n), x->m.fuse.lambda, x->m.fuse.share, t.mrr, t.mrr_bm25,
+                 t.mrr_dense);
     }
     for (int64_t i = 0; i < n; i++) {
         free((void *)pools[i].relevant);

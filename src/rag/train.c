@@ -120,10 +120,11 @@ static status material_load(rag *r, const char *type, const train_request *q, ma
     char data[41];
     TRY(store_data_hash(r->s, data));
     m->hashes = json_pack("{s:s, s:s}", "tokenizer", tokenizer_hash(r->t), "data", data);
-    log_info("%ld passages of %ld documents; %ld train questions (%ld without an answering "
-             "passage), %ld dev questions",
-             (long)m->c->n, (long)m->c->n_documents, (long)m->train->n, (long)m->train->n_without,
-             (long)m->dev->n);
+    log_info("%ld passage%s of %ld document%s; %ld train question%s (%ld without an answering "
+             "passage), %ld dev question%s",
+             (long)m->c->n, plural(m->c->n), (long)m->c->n_documents, plural(m->c->n_documents),
+             (long)m->train->n, plural(m->train->n), (long)m->train->n_without, (long)m->dev->n,
+             plural(m->dev->n));
     return OK;
 }
 
@@ -492,8 +493,8 @@ status rag_train_all(rag *r, const train_request *q) {
     store_counts n;
     TRY(store_count(r->s, &n));
     if (n.passages < 2)
-        log_warn("the collection has %ld passages: too few to train a retriever; BM25 alone",
-                 (long)n.passages);
+        log_warn("the collection has %ld passage%s: too few to train a retriever; BM25 alone",
+                 (long)n.passages, plural(n.passages));
     else
         TRY(train_part(r, "retriever", &all, retriever_share, rag_train_retriever));
     TRY(store_set(r->s, mark, "retriever"));

@@ -125,8 +125,9 @@ static status check_document(void *arg, const store_document *d) {
         cut_again(c, d->key);
     }
     if (f.n_passages && (f.first != 0 || f.last != f.n_passages - 1)) {
-        problem(c, true, "document %s: has %lld passages numbered %lld to %lld", d->id,
-                (long long)f.n_passages, (long long)f.first, (long long)f.last);
+        problem(c, true, "document %s: has %lld passage%s numbered %lld to %lld", d->id,
+                (long long)f.n_passages, plural(f.n_passages), (long long)f.first,
+                (long long)f.last);
         cut_again(c, d->key);
     }
     return OK;
@@ -181,7 +182,7 @@ static status check_names(checker *c) {
     TRY(sql_get(c->s, "SELECT count(*) FROM uris WHERE document NOT IN (SELECT key FROM documents)",
                 &q));
     TRY(sql_int(c->s, q, &n));
-    if (n) problem(c, true, "%lld uris name documents that are not there", (long long)n);
+    if (n) problem(c, true, "%lld uri%s of documents that are not there", (long long)n, plural(n));
     return OK;
 }
 

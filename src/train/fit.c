@@ -212,9 +212,10 @@ status fit_run(run *r) {
     }
     f->adjusted_s = now_s() - r->begun_s;
     char *command = fit_command(r);
-    log_info("%" PRId64 " steps fit %.3g minutes (%.3g s a step, %.3g s an evaluation); the same "
-             "again: %s",
-             r->total - r->step, r->o.minutes,
+    log_info("fitted to %.3g minutes: %" PRId64
+             " step%s (%.3g s a step, %.3g s an evaluation); the "
+             "same again: %s",
+             r->o.minutes, r->total - r->step, plural(r->total - r->step),
              steps_s(r, r->step) / (double)(r->total - r->step + 1), f->eval_s, command);
     free(command);
     if (is_new && !r->o.num_iters_given && r->total == f->most)

@@ -73,10 +73,9 @@ status generator_task_new(generator *m, const token_traits *tr, const corpus *c,
         n_answered += has_answer_passage(&train->at[i]) && has_tokens(&train->at[i]);
     if (n_answered == 0)
         FAIL(ERR_STATE,
-             "none of the %ld train questions has an answer that a passage of its documents holds; "
-             "the generator learns "
-             "from such questions: add them with `raglan ingest`",
-             (long)train->n);
+             "%ld train question%s, none with an answer that a passage of its documents holds; the "
+             "generator learns from such questions: add them with `raglan ingest`",
+             (long)train->n, plural(train->n));
     generator_task *k = xcalloc(1, sizeof *k);
     *k = (generator_task){.m = m,
                           .tr = tr,

@@ -119,9 +119,9 @@ static status go_on_unfinished(run *r, const checkpoint *c) {
     log_info("%s goes on at step %" PRId64 " of %" PRId64 " (checkpoint %.12s)", r->t->type,
              r->before + r->step, r->before + r->total, c->identifier);
     if (r->o.num_iters_given && r->o.num_iters != r->total)
-        log_info("an unfinished run keeps its own %" PRId64 " steps; --num_iters %" PRId64
+        log_info("an unfinished run keeps its own %" PRId64 " step%s; --num_iters %" PRId64
                  " counts once it is finished, or with --new_model",
-                 r->total, r->o.num_iters);
+                 r->total, plural(r->total), r->o.num_iters);
     return OK;
 }
 
@@ -133,9 +133,9 @@ static status go_on(run *r, const checkpoint *c, bool *done) {
     if (!c->finished && c->has_state) return go_on_unfinished(r, c);
     *done = c->finished && c->is_newest && !r->o.num_iters_given && r->o.minutes <= 0;
     if (*done)
-        log_info("%s is trained (%" PRId64 " steps, checkpoint %.12s); --num_iters N adds N "
+        log_info("%s is trained (%" PRId64 " step%s, checkpoint %.12s); --num_iters N adds N "
                  "steps, --new_model starts afresh",
-                 r->t->type, c->step, c->identifier);
+                 r->t->type, c->step, plural(c->step), c->identifier);
     else
         begin_fine_tuning(r, c);
     return OK;

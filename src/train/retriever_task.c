@@ -42,9 +42,9 @@ status retriever_task_new(retriever *m, const corpus *c, const tokenizer *t, con
                           retriever_task **out) {
     if (c->n < 2)
         FAIL(ERR_STATE,
-             "the collection has %ld passages; training a retriever needs at least 2: add "
+             "the collection has %ld passage%s; training a retriever needs at least 2: add "
              "documents with `raglan ingest`",
-             (long)c->n);
+             (long)c->n, plural(c->n));
     retriever_task *k = xcalloc(1, sizeof *k);
     *k = (retriever_task){.m = m, .c = c, .t = t, .train = train, .dev = dev, .lex = lex, .o = *o};
     k->labelled = epochs_new(train->n, o->seed ^ 0x5261676c616e);

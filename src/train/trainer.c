@@ -154,12 +154,13 @@ static void say_in_use(const run *r) {
 }
 
 static void say_end(const run *r, int64_t fitted) {
-    log_info("%s: %" PRId64 " steps done in %.0f s, checkpoint %.12s", r->t->type,
-             r->step - r->first_step, now_s() - r->begun_s, r->identifier);
+    log_info("%s: %" PRId64 " step%s done in %.0f s, checkpoint %.12s", r->t->type,
+             r->step - r->first_step, plural(r->step - r->first_step), now_s() - r->begun_s,
+             r->identifier);
     say_in_use(r);
     if (r->o.minutes <= 0 || r->total == fitted) return;
     char *command = fit_command(r);
-    log_info("the clock allowed %" PRId64 " steps: %s", r->total, command);
+    log_info("the clock allowed %" PRId64 " step%s: %s", r->total, plural(r->total), command);
     free(command);
 }
 

@@ -46,6 +46,11 @@ __attribute__((noreturn)) void must_failed(const char *cond, const char *file, i
                                            const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* For sentences: the ending of a noun behind its number, "1 question", "2 questions". */
+static inline const char *plural(int64_t n) {
+    return n == 1 ? "" : "s";
+}
+
 /* The comma lets the compiler see which code returns: what a caller may find unset after OK. */
 #define FAIL(code, ...) return err_set((code), __FILE__, __LINE__, __VA_ARGS__), (code)
 #define TRY(call)                                                                                  \

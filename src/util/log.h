@@ -14,11 +14,6 @@ void log_write(log_level level, const char *fmt, ...) __attribute__((format(prin
 #define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
 
-/* The ending of a noun behind its number: "1 question", "2 questions". */
-static inline const char *plural(int64_t n) {
-    return n == 1 ? "" : "s";
-}
-
 /* A long job's progress: on a terminal one line redrawn at most 10 times a second, with
  * share, rate and time left; elsewhere a plain line every 10 s; nothing when quiet.
  * Log lines written meanwhile go above the bar. One bar at a time; calls from one thread. */

@@ -71,7 +71,7 @@ static void a_collection_without_questions_gets_a_retriever(void **state) {
     raglan_ok("train all --num_iters 2 --save_dir unasked " TINY);
     assert_says(err, "no train questions: no generator; add some with `raglan ingest`");
     raglan_ok("search lighthouse --mode dense --save_dir unasked");
-    refused("none of the 0 train questions has an answer",
+    refused("0 train questions, none with an answer",
             "train generator --num_iters 2 --save_dir unasked");
     refused("holds no questions of split test", "eval --save_dir unasked");
 }
@@ -84,7 +84,7 @@ static void answers_in_no_passage_are_said(void **state) {
     raglan_ok("train all --num_iters 2 --save_dir lost " TINY);
     assert_says(err, "no train question has an answer that a passage of its documents holds: no "
                      "generator; add some with `raglan ingest`");
-    refused("none of the 2 train questions has an answer", "train generator --save_dir lost " TINY);
+    refused("2 train questions, none with an answer", "train generator --save_dir lost " TINY);
     raglan_ok("search lighthouse --mode dense --save_dir lost");
 }
 

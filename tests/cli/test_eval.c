@@ -129,7 +129,7 @@ static void what_lacks_is_said_with_the_command_that_makes_it(void **state) {
     temp_text("more.txt", "Apples grow on trees.");
     assert_int_equal(raglan("ingest --save_dir bare more.txt"), 0);
     assert_int_equal(raglan("eval --save_dir bare"), 1);
-    says("1 documents and 0 passages of bare are not indexed yet: run `raglan index");
+    says("not indexed yet in bare: 1 document and 0 passages; run `raglan index");
     assert_string_equal(out, "");
 }
 

@@ -60,7 +60,7 @@ static void triviaqa_says_once_what_evidence_is_missing(void **state) {
     assert_string_equal(counts(t.documents), "0 0 0 2");
     assert_string_equal(counts(t.questions), "1 0 0 0");
     assert_int_equal(t.n_skips, 1);
-    assert_non_null(strstr(t.reason, "2 evidence files are missing, the first is "));
+    assert_non_null(strstr(t.reason, "2 evidence files missing, the first is "));
     assert_non_null(strstr(t.reason, "missing/../evidence/web/1.txt"));
     assert_int_equal(question("t3").split, SPLIT_TEST);
     assert_string_equal(question("t3").answers, "[]");

@@ -69,7 +69,7 @@ static void parts_that_are_absent_are_not_shown(void **state) {
                       " 'threads': 1, 'hashes': {}, 'retrieval': {}}");
     eval_table(j, &out);
     assert_string_equal(
-        out.at, "3 questions of split test, 2 documents, 2 passages; seed 1, 1 threads\n\n\n");
+        out.at, "3 questions of split test, 2 documents, 2 passages; seed 1, 1 thread\n\n\n");
     json_decref(j);
     buf_clear(&out);
 }

@@ -479,13 +479,13 @@ static void check_finds_damage_and_repair_keeps_the_truth(void **state) {
                             "passage 3: its tokens are not those that were stored", 1);
     assert_found_and_mended("DELETE FROM passages WHERE document = 2",
                             "document document 2: has lost its passages", 1);
-    assert_found_and_mended("DELETE FROM passages WHERE id = 1", "has 1 passages numbered 1 to 1",
+    assert_found_and_mended("DELETE FROM passages WHERE id = 1", "has 1 passage numbered 1 to 1",
                             1);
     assert_found_and_mended(
         "UPDATE documents SET text = 'xhe text of document number 3' WHERE key = 3",
         "document document 3: its text is not the one that was stored", 1);
     assert_found_and_mended("INSERT INTO uris VALUES('u', 99, 'u')",
-                            "1 uris name documents that are not there", 0);
+                            "1 uri of documents that are not there", 0);
 }
 
 static void a_sound_collection_has_no_problems(void **state) {

@@ -484,7 +484,7 @@ static void too_little_to_learn_from_is_said(void **state) {
     retriever_task *task = NULL;
     assert_int_equal(retriever_task_new(m, k.c, k.t, train, dev, lex, &contrastive, &task),
                      ERR_STATE);
-    assert_non_null(strstr(err_msg(), "1 passages"));
+    assert_non_null(strstr(err_msg(), "1 passage;"));
     qa_set_free(train);
     lexical_close(lex);
     collection_free(&k);
