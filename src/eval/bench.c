@@ -33,7 +33,7 @@ double bench_median_s(const bench *b, void (*fn)(void *arg), void *arg) {
     } plans[] = {[BENCH_FULL] = {2, 5, 3}, [BENCH_QUICK] = {2, 5, .5}, [BENCH_TINY] = {1, 2, 0}};
     const struct plan *p = &plans[b->o.size];
     double s[MOST_RUNS], spent = 0;
-    for (int i = 0; i < p->warm; i++) fn(arg);
+    for (int i = 0; i < p->warm && !stop_requested(); i++) fn(arg);
     int n = 0;
     while (n < p->least || (spent < p->seconds && n < MOST_RUNS)) {
         if (stop_requested()) return NAN;

@@ -5,6 +5,7 @@
 
 #include "eval/bench_int.h"
 #include "search/flat.h"
+#include "util/stop.h"
 
 enum { TOP = 100, BATCH = 256, ROWS = 4096 };
 
@@ -88,7 +89,7 @@ status bench_search(const bench *b) {
                                           [BENCH_QUICK] = {{100000, 64}, {50000, 256}},
                                           [BENCH_TINY] = {{1000, 64}, {500, 256}}};
     status st = OK;
-    for (int i = 0; i < 2 && !st; i++) {
+    for (int i = 0; i < 2 && !st && !stop_requested(); i++) {
         char *folder = NULL;
         TRY(bench_folder_make(&folder));
         st = scan_of(b, folder, sizes[b->o.size][i][0], sizes[b->o.size][i][1]);

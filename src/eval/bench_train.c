@@ -9,12 +9,14 @@
  *
  * FLOPs are 6 a parameter and token that passes it, embedding tables apart, as published
  * figures count them: attention's own products come on top and are not claimed. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "eval/bench_int.h"
 #include "model/generator.h"
 #include "model/retriever.h"
+#include "util/stop.h"
 
 enum {
     QUESTION = 16,
@@ -91,7 +93,7 @@ static void time_retriever(const bench *b, bool is_ragged) {
     double flops = 6 * weights * tokens / seconds;
     bench_say(b, (bench_figure){tokens / seconds, "tokens/s", flops, bench_model_peak(b)},
               "train.retriever.d%ld%s", (long)d, is_ragged ? ".ragged" : "");
-    if (is_ragged)
+    if (is_ragged && !isnan(seconds))
         bench_say(b, (bench_figure){100 * tokens / padded, "%", 0, 0},
                   "train.retriever.d%ld.ragged.fill", (long)d);
 
@@ -191,9 +193,7 @@ static void time_generator(const bench *b, bool copies) {
 }
 
 status bench_train(const bench *b) {
-    time_retriever(b, false);
-    time_retriever(b, true);
-    time_generator(b, false);
-    time_generator(b, true);
+    for (int i = 0; i < 2 && !stop_requested(); i++) time_retriever(b, i == 1);
+    for (int i = 0; i < 2 && !stop_requested(); i++) time_generator(b, i == 1);
     return OK;
 }
