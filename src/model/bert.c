@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "nn/read.h"
+
 static bool in(int64_t n, int64_t most) {
     return n >= 1 && n <= most;
 }
@@ -74,7 +76,7 @@ bert *bert_new(params *p, const bert_config *c) {
 
 void bert_free(bert *m) {
     if (!m) return;
-    bert_desks_free(m->desks);
+    desks_free(m->desks);
     free(m->blocks);
     free(m);
 }

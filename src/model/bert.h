@@ -33,14 +33,12 @@ typedef struct bert_block {
     tensor *norm_feed, *bias_feed;     /* [1, D] */
 } bert_block;
 
-typedef struct bert_desks bert_desks; /* bert_read.c */
-
 typedef struct bert {
     bert_config c;
     tensor *word, *position, *type; /* [V, D], [positions, D], [types, D] */
     tensor *norm, *norm_bias;
     bert_block *blocks; /* [n_blocks] */
-    bert_desks *desks;  /* memory of bert_read, made at first use */
+    struct desks *desks; /* memory of bert_read, made at first use */
 } bert;
 
 /* Registers its tensors in p, which owns them and is built by the caller. */
@@ -51,7 +49,6 @@ tensor *bert_encode(const bert *m, graph *g, const int32_t *ids, spans texts);
 /* The same without a tape, in the precision of be, into out [texts.n, D] (bert_read.c). false: be, or
  * a width, has no such way; nothing was done. One thread at a time: the work is spread over all. */
 bool bert_read(bert *m, const backend *be, const int32_t *ids, spans texts, float *out);
-void bert_desks_free(bert_desks *d); /* NULL is a no-op */
 
 /* ---- a Hugging Face folder (bert_import.c) ---- */
 

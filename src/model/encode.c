@@ -1,19 +1,30 @@
-/* Reading without gradients: generator_encode's formula a few pairs at a time.
+/* Reading without gradients: generator_encode's formula a few pairs at a time. Pairs do not see each
+ * other before the decoder does, so a task here is a chunk of pairs, and what the decoder wants of
+ * the rows is made in the task after the last block.
  *
- * Over all rows of a question at once each layer writes its result to memory and reads it back
- * (800 rows of 4 x 256 floats are 3 MB), and the results of all layers lie side by side. Pairs do not
- * see each other before the decoder does, so a task here is one chunk of pairs in one block: its
- * results stay in this worker's graph, in L2, and only its rows [rows, D] are kept between blocks.
- * All chunks pass a block before any enters the next, so that the block's weights stay near too.
- * What the decoder wants of the rows is made in the task after the last block. Each row's arithmetic
- * is that of generator_encode, in the same order: the same bytes, however the chunks are cut. */
+ * Where the backend has narrow rows (nn/read.h) a chunk goes through all blocks at a thread's desk.
+ * Its rows are rounded to bf16 between products, as the products round them in the graph, and queries
+ * and keys once more where they are turned: keys, values and places differ from the graph's by .5 %
+ * of their size. A chunk is long, because it waits for the blocks' weights, 6 MB each at width
+ * 512, to come by.
+ *
+ * Elsewhere a chunk is in one block: its results stay in this worker's graph, in L2, and only its rows
+ * [rows, D] are kept between blocks. All chunks pass a block before any enters the next, so that
+ * the block's weights stay near too. The same bytes as generator_encode's.
+ *
+ * Either way each row's arithmetic does not depend on how the chunks are cut. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/decode_int.h"
+#include "nn/read.h"
 #include "util/par.h"
 
-enum { CHUNK_ROWS = 160 }; /* most, but for a longer pair: 1.2 MB of results at width 256 */
+/* Most rows of a chunk, but for a longer pair. */
+enum {
+    GRAPH_CHUNK = 160, /* 1.2 MB of results at width 256 */
+    NARROW_CHUNK = 400,
+};
 
 /* A graph for each worker; its memory stays with the generator. */
 struct read_graphs {
@@ -94,12 +105,64 @@ static void read_chunk(void *arg, int64_t at, int worker) {
     graph_reset(g, 0);
 }
 
-/* Chunks of at most CHUNK_ROWS rows, as many as the threads share evenly: how rows are cut changes
+/* ---- on narrow rows ---- */
+
+/* reader_embed's sum for one row, D wide. */
+static void embed_row(const generator *m, const reader_batch *b, int64_t row, float *x) {
+    const tensor *table[] = {m->embedding, m->feature, m->rank};
+    int32_t id[] = {b->ids[row], b->feature[row], b->rank[row]};
+    memset(x, 0, (size_t)m->c.dim * sizeof *x);
+    for (int i = 0; i < 3; i++) {
+        const float *from = table[i]->v + id[i] * m->c.dim;
+        for (int64_t j = 0; id[i] >= 0 && j < m->c.dim; j++) x[j] += from[j];
+    }
+}
+
+static void read_narrow_chunk(void *arg, int64_t at, int worker) {
+    const reading *r = arg;
+    const generator *m = r->m;
+    const reader_batch *b = r->b;
+    span chunk = r->chunks[at];
+    int64_t row = b->pairs[chunk.begin].begin, rows = b->pairs[chunk.end - 1].end - row;
+    int64_t dim = m->c.dim, n = chunk.end - chunk.begin;
+    desk *d = desk_at(m->desks, worker, rows);
+    const narrow_kind *k = d->of->kind;
+    span *own = xmalloc((size_t)n * sizeof *own);
+    for (int64_t i = 0; i < n; i++) {
+        span p = b->pairs[chunk.begin + i];
+        own[i] = (span){p.begin - row, p.end - row};
+    }
+    for (int64_t i = 0; i < rows; i++) embed_row(m, b, row + i, d->x + i * dim);
+    for (int i = 0; i < m->c.n_encoder; i++) {
+        read_attend(&m->read[i], d, rows, (spans){n, own}, b->position + row);
+        read_feed(&m->read_feed[i], d, rows);
+    }
+    free(own);
+    read_norm(d, rows, m->norm_in, m->norm_in_bias);
+    narrow_rows x = desk_factor(d, rows, dim, d->xs);
+    for (int i = 0; i < m->c.n_decoder; i++)
+        narrow_linear_wide(k, x, m->look[i].wkv, r->out->kv[i] + row * 2 * dim);
+    if (m->c.copy) narrow_linear_wide(k, x, m->copy_k, r->out->copy_keys + row * dim);
+    narrow_linear_wide(k, x, m->place, r->out->place + row * 2);
+}
+
+/* Angles for all positions of a batch. */
+static void turn(generator *m, const reader_batch *b) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < b->n_pairs; i++) {
+        int64_t rows = b->pairs[i].end - b->pairs[i].begin;
+        n = rows > n ? rows : n;
+    }
+    desks_turn(m->desks, m->c.dim / m->c.n_heads, n);
+}
+
+/* Chunks of at most `most` rows, as many as the threads share evenly: how rows are cut changes
  * no result. */
-static int64_t cut(const reader_batch *b, span *chunks) {
-    int64_t threads = par_threads(), wanted = (b->n_rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+static int64_t cut(const reader_batch *b, int64_t most, span *chunks) {
+    int64_t threads = par_threads(), wanted = (b->n_rows + most - 1) / most;
     wanted = (wanted + threads - 1) / threads * threads;
-    int64_t most = (b->n_rows + wanted - 1) / (wanted > 0 ? wanted : 1), n = 0;
+    most = (b->n_rows + wanted - 1) / (wanted > 0 ? wanted : 1);
+    int64_t n = 0;
     for (int64_t i = 0; i < b->n_pairs; i++) {
         bool fits = n > 0 && b->pairs[i].end - b->pairs[chunks[n - 1].begin].begin <= most;
         if (fits)
@@ -112,12 +175,17 @@ static int64_t cut(const reader_batch *b, span *chunks) {
 
 void generator_read(generator *m, const backend *be, arena *a, const reader_batch *b,
                     const read_rows *out) {
-    reading r = {.m = m,
-                 .b = b,
-                 .out = out,
-                 .x = ARENA_ARRAY(a, float, b->n_rows * m->c.dim),
-                 .chunks = ARENA_ARRAY(a, span, b->n_pairs)};
+    int64_t dim = m->c.dim;
+    bool is_narrow = be->narrow && narrow_fits(dim, 4 * dim, m->c.n_heads);
+    reading r = {.m = m, .b = b, .out = out, .chunks = ARENA_ARRAY(a, span, b->n_pairs)};
+    int64_t n = cut(b, is_narrow ? NARROW_CHUNK : GRAPH_CHUNK, r.chunks);
+    if (is_narrow) {
+        desks_of(&m->desks, be->narrow, dim, 4 * dim);
+        turn(m, b);
+        par_for(n, read_narrow_chunk, &r);
+        return;
+    }
     graphs_of(m, be);
-    int64_t n = cut(b, r.chunks);
+    r.x = ARENA_ARRAY(a, float, b->n_rows *dim);
     for (; r.block <= m->c.n_encoder; r.block++) par_for(n, read_chunk, &r);
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "nn/read.h"
+
 generator_config generator_defaults(void) {
     return (generator_config){.dim = 256,
                               .n_encoder = 3,
@@ -127,6 +129,7 @@ void generator_free(generator *m) {
     if (!m) return;
     decoding_free(m->decoding);
     read_graphs_free(m->reading);
+    desks_free(m->desks);
     params_free(m->p);
     free(m->read);
     free(m->read_feed);

@@ -47,6 +47,7 @@ typedef struct generator {
                          parameter: whoever loads the model sets what was fitted on dev */
     /* working memory of answering, made at first use */
     struct read_graphs *reading;
+    struct desks *desks;
     struct decoding *decoding;
 } generator;
 

@@ -18,6 +18,12 @@
 
 enum { NARROW_SPARE = 32 };
 
+/* Elements between two rows of a bf16 matrix of `cols` columns: a cache line more than it holds. The
+ * rows of a tile would otherwise, widths being what they are, share a few sets of L1. */
+static inline int64_t narrow_ld(int64_t cols) {
+    return cols + 32;
+}
+
 typedef struct narrow_kind narrow_kind; /* backend.h has a pointer to it, or NULL */
 
 /* Whether the model's widths are whole steps of the tiles. */
@@ -25,27 +31,43 @@ bool narrow_fits(int64_t dim, int64_t ffn, int64_t n_heads);
 
 /* A product's left side, [rows, cols]. */
 typedef struct narrow_rows {
-    int64_t rows, cols;
+    int64_t rows, cols, ld;
     const void *at;     /* bf16, or bytes */
     const float *scale; /* [rows], of bytes */
 } narrow_rows;
 
-/* bf16 rows as the products of this kind want them: as they are, or rounded to bytes into `room`
+/* bf16 rows, narrow_ld(cols) apart, as the products of this kind want them: as they are, or bytes in `room`
  * (rows + NARROW_SPARE of cols bytes, each with 4 more for its scale). */
 size_t narrow_room(const narrow_kind *k, int64_t rows, int64_t cols);
 narrow_rows narrow_factor(const narrow_kind *k, int64_t rows, int64_t cols, const uint16_t *x,
                           void *room);
 
-/* y = act(x w + b) [rows, w->cols]; act is ACT_NONE, ACT_RELU or ACT_GELU. */
+/* y = act(x w + b) in bf16, rows `ld` apart; act is ACT_NONE, ACT_RELU or ACT_GELU. */
 void narrow_linear(const narrow_kind *k, narrow_rows x, const tensor *w, const tensor *b,
-                   activation act, uint16_t *y);
-/* y = x w, f32. */
+                   activation act, uint16_t *y, int64_t ld);
+/* y [rows, w->cols] = x w in f32, of exactly so many rows and any number of columns. */
 void narrow_linear_wide(const narrow_kind *k, narrow_rows x, const tensor *w, float *y);
-/* Self-attention in each span: qkv [T, 3 width] (queries, keys, values) to out [T, width]. */
-void narrow_attention(const narrow_kind *k, const uint16_t *qkv, int64_t width, int64_t n_heads,
-                      spans s, uint16_t *out);
-/* x = norm(x + y + b) * gain + bias, in place and into `out` in bf16; y and b NULL: norm(x). */
-void narrow_add_norm(int64_t rows, int64_t cols, float eps, float *x, const float *y,
-                     const tensor *b, const tensor *gain, const tensor *bias, uint16_t *out);
+/* y += x w in f32. */
+void narrow_linear_add(const narrow_kind *k, narrow_rows x, const tensor *w, float *y);
+
+/* Queries [., width], and keys followed by values [., 2 width], in rows ld apart. */
+typedef struct narrow_view {
+    const uint16_t *at;
+    int64_t ld;
+} narrow_view;
+/* Query span i reads key span i; out [rows of q, width], narrow_ld(width) apart. */
+void narrow_attention(const narrow_kind *k, narrow_view q, spans q_spans, narrow_view kv,
+                      spans kv_spans, int64_t width, int64_t n_heads, uint16_t *out);
+/* Rotary positions (t_rotary) on heads of width 2 half side by side in columns 0..cols-1, in place;
+ * sines and cosines [positions, half]; half is a multiple of 16. */
+void narrow_rotate(int64_t rows, int64_t cols, uint16_t *x, int64_t ld, int64_t half,
+                   const float *sines, const float *cosines, const int32_t *position);
+/* Pre-norm: out = norm(x) * gain + bias, narrow_ld(cols) apart; then x += b (NULL: nothing), the bias of what is going to
+ * be added to it. */
+void narrow_norm(int64_t rows, int64_t cols, float eps, float *x, const tensor *b,
+                 const tensor *gain, const tensor *bias, uint16_t *out);
+/* Post-norm: x = norm(x + b) * gain + bias, in place and into `out`; b NULL: norm(x). */
+void narrow_norm_after(int64_t rows, int64_t cols, float eps, float *x, const tensor *b,
+                       const tensor *gain, const tensor *bias, uint16_t *out);
 
 #endif

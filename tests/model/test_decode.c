@@ -188,6 +188,102 @@ static void reading_in_chunks_gives_the_bytes_of_the_whole_encoder(void **state)
     clear(&f);
 }
 
+/* ---- reading on narrow rows ---- */
+
+enum { WIDE = 64, WRITERS = 2 };
+
+/* Wide enough for tiles, uneven enough that attention and norms have work. */
+static generator *wide_generator(void) {
+    generator_config c = {.vocab = VOCAB,
+                          .dim = WIDE,
+                          .n_encoder = 2,
+                          .n_decoder = WRITERS,
+                          .n_heads = 2,
+                          .copy = true,
+                          .limits = {.question = 8, .title = 3, .passage = 12, .answer = 6}};
+    generator *m = generator_new(&c, 5, false);
+    randomize(m->p, 6, .12);
+    return m;
+}
+
+/* All that is read of a batch, one behind the other: keys and values, copy keys, places. */
+static float *read_all(generator *m, const backend *be, arena *a, const reader_batch *b,
+                       int64_t n[3]) {
+    int64_t rows = b->n_rows;
+    n[0] = WRITERS * rows * 2 * WIDE, n[1] = rows * WIDE, n[2] = rows * 2;
+    float *all = ARENA_ARRAY(a, float, n[0] + n[1] + n[2]);
+    float *kv[WRITERS] = {all, all + rows * 2 * WIDE};
+    generator_read(m, be, a, b, &(read_rows){kv, all + n[0], all + n[0] + n[1]});
+    return all;
+}
+
+/* The families of this processor that read on narrow rows, and each of them with bytes. */
+static int narrow_families(const backend *out[4]) {
+    static const char *const names[] = {"bf16", "amx"};
+    int n = 0;
+    for (int i = 0; i < 2; i++)
+        if (!backend_find(names[i], &out[n]) && out[n]->narrow) n++;
+    for (int i = 0, found = n; i < found; i++) out[n++] = backend_int8(out[i]);
+    err_clear();
+    return n;
+}
+
+static void narrow_rows_are_those_of_the_graph_within_rounding(void **state) {
+    (void)state;
+    fixture f = fixture_of(VOCAB);
+    generator *m = wide_generator();
+    const backend *families[4];
+    reader_batch b = reader_batch_new(f.a, &f.tr, &m->c.limits, f.q, N_QUESTIONS);
+    int64_t parts[3];
+    const float *want = read_all(m, backend_ref(), f.a, &b, parts);
+    for (int i = 0, n = narrow_families(families); i < n; i++) {
+        bool bytes = i >= n / 2;
+        const float *x = want, *got = read_all(m, families[i], f.a, &b, parts);
+        for (int part = 0; part < 3; x += parts[part], got += parts[part], part++) {
+            double off = 0, size = 0;
+            for (int64_t j = 0; j < parts[part]; j++) {
+                off += pow((double)got[j] - (double)x[j], 2);
+                size += pow((double)x[j], 2);
+            }
+            double wrong = sqrt(off / size), most = bytes ? .03 : .008;
+            if (!(wrong <= most))
+                fail_msg("%s%s: part %d is wrong by %.4f of its size, wanted at most %.4f",
+                         families[i]->name, bytes ? " in bytes" : "", part, wrong, most);
+        }
+    }
+    generator_free(m);
+    clear(&f);
+}
+
+static void narrow_rows_do_not_depend_on_company_or_threads(void **state) {
+    (void)state;
+    fixture f = fixture_of(VOCAB);
+    generator *m = wide_generator();
+    const backend *families[4];
+    reader_batch b = reader_batch_new(f.a, &f.tr, &m->c.limits, f.q, N_QUESTIONS);
+    int64_t parts[3], alone[3];
+    for (int i = 0, n = narrow_families(families); i < n; i++) {
+        par_threads_set(1);
+        const float *want = read_all(m, families[i], f.a, &b, parts);
+        par_threads_set(5);
+        const float *got = read_all(m, families[i], f.a, &b, parts);
+        assert_memory_equal(got, want, (size_t)(parts[0] + parts[1] + parts[2]) * sizeof *got);
+        for (int64_t q = 1; q < N_QUESTIONS; q++) {
+            reader_batch one = reader_batch_new(f.a, &f.tr, &m->c.limits, &f.q[q], 1);
+            got = read_all(m, families[i], f.a, &one, alone);
+            int64_t row = b.questions[q].begin;
+            if (one.n_rows == 0) continue;
+            assert_memory_equal(got, want + row * 2 * WIDE,
+                                (size_t)(one.n_rows * 2 * WIDE) * sizeof *got);
+            assert_memory_equal(got + alone[0], want + parts[0] + row * WIDE,
+                                (size_t)(one.n_rows * WIDE) * sizeof *got);
+        }
+    }
+    par_threads_set(0);
+    generator_free(m);
+    clear(&f);
+}
+
 /* Of 8 + 64 answers of at most two tokens, as many beams as there are first tokens keep the best.
  */
 static void beams_enough_for_all_find_the_best_answer(void **state) {
@@ -430,6 +526,8 @@ int main(void) {
         cmocka_unit_test(answers_do_not_depend_on_the_number_of_threads),
         cmocka_unit_test(questions_admitted_among_others_get_the_answers_they_get_alone),
         cmocka_unit_test(reading_in_chunks_gives_the_bytes_of_the_whole_encoder),
+        cmocka_unit_test(narrow_rows_are_those_of_the_graph_within_rounding),
+        cmocka_unit_test(narrow_rows_do_not_depend_on_company_or_threads),
         cmocka_unit_test(beams_enough_for_all_find_the_best_answer),
         cmocka_unit_test(beams_find_answers_at_least_as_probable_on_average),
         cmocka_unit_test(the_length_cap_ends_answers_and_says_so),

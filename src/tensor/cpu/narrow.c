@@ -98,8 +98,10 @@ typedef struct linear {
     int8_weights bytes; /* the same of bytes */
     const float *bias;  /* [n] or NULL */
     activation act;
-    uint16_t *y; /* [rows, n], or: */
+    uint16_t *y; /* or: */
     float *wide;
+    bool adds;    /* to what stands in wide */
+    int64_t ld;   /* of y or wide */
     int64_t cols; /* of one task */
 } linear;
 
@@ -110,10 +112,22 @@ typedef struct block {
     const void *sums;   /* [SIDE, SIDE] */
 } block;
 
+/* Columns 16 half.. of the `cols` that a block has. */
+INLINE __mmask16 columns_of(int64_t cols, int half) {
+    int64_t n = cols - 16 * half;
+    return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+}
+
+INLINE void store_wide(const linear *l, float *to, __mmask16 here, __m512 v) {
+    if (l->adds) v += _mm512_maskz_loadu_ps(here, to);
+    _mm512_mask_storeu_ps(to, here, v);
+}
+
 INLINE void finish_as(const linear *l, const block *b, activation act) {
     __m512 zero = _mm512_setzero_ps();
     __m512 add0 = l->bias ? v_load(l->bias + b->j) : zero,
            add1 = l->bias ? v_load(l->bias + b->j + 16) : zero;
+    __mmask16 here0 = columns_of(l->n - b->j, 0), here1 = columns_of(l->n - b->j, 1);
     bool bytes = l->kind->bytes;
     __m512 by0 = zero, by1 = zero;
     __m512i less0 = _mm512_setzero_si512(), less1 = less0;
@@ -126,7 +140,7 @@ INLINE void finish_as(const linear *l, const block *b, activation act) {
     }
     const char *sums = b->sums;
     for (int64_t r = 0; r < b->rows; r++, sums += 4 * SIDE) {
-        int64_t at = (b->i + r) * l->n + b->j;
+        int64_t at = (b->i + r) * l->ld + b->j;
         __m512 v0 = _mm512_load_ps(sums), v1 = _mm512_load_ps(sums + 64);
         if (bytes) {
             __m512 scale = v_set(l->x.scale[b->i + r]);
@@ -138,8 +152,8 @@ INLINE void finish_as(const linear *l, const block *b, activation act) {
         if (l->y)
             store_bf16(l->y + at, v0, v1);
         else {
-            v_store(l->wide + at, v0);
-            v_store(l->wide + at + 16, v1);
+            store_wide(l, l->wide + at, here0, v0);
+            store_wide(l, l->wide + at + 16, here1, v1);
         }
     }
 }
@@ -168,34 +182,35 @@ static void finished_columns(const linear *l, int64_t j0, int64_t j1) {
                 kind->bytes(l->k, (const uint8_t *)l->x.at + i * l->k, l->bytes.panels + j * l->k,
                             next.rows, (int32_t *)sums[turn]);
             else
-                kind->block(l->k, (const uint16_t *)l->x.at + i * l->k, l->k, l->b + j * l->k * 2,
-                            next.rows, sums[turn], SIDE, false);
+                kind->block(l->k, (const uint16_t *)l->x.at + i * l->x.ld, l->x.ld,
+                            l->b + j * l->k * 2, next.rows, sums[turn], SIDE, false);
             finish(l, &waits);
             waits = next;
         }
     finish(l, &waits);
 }
 
-/* Columns j0..j1-1 of bare sums, which are made where they belong. */
-static void bare_columns(const linear *l, int64_t j0, int64_t j1) {
+/* Columns j0..j1-1 of bare sums, which are added up where they belong. */
+static void added_columns(const linear *l, int64_t j0, int64_t j1) {
     int64_t step = l->x.rows <= SIDE ? l->k : K_BYTES / 2;
+    const uint16_t *x = l->x.at;
     for (int64_t k0 = 0; k0 < l->k; k0 += step)
         for (int64_t i = 0; i < l->x.rows; i += SIDE)
             for (int64_t j = j0; j < j1; j += SIDE)
-                l->kind->block(least(step, l->k - k0), (const uint16_t *)l->x.at + i * l->k + k0,
-                               l->k, l->b + (j * l->k + k0 * SIDE) * 2, least(SIDE, l->x.rows - i),
-                               l->wide + i * l->n + j, l->n, k0 > 0);
+                l->kind->block(least(step, l->k - k0), x + i * l->x.ld + k0, l->x.ld,
+                               l->b + (j * l->k + k0 * SIDE) * 2, least(SIDE, l->x.rows - i),
+                               l->wide + i * l->ld + j, l->ld, true);
 }
 
 static void linear_task(void *arg, int64_t at, int worker) {
     (void)worker;
     const linear *l = arg;
     int64_t begin = at * l->cols, end = least(begin + l->cols, l->n);
-    bool bare = l->wide && !l->kind->bytes;
-    int64_t deep = bare ? least(l->k, K_BYTES / 2) * 2 : l->kind->bytes ? l->k : 2 * l->k;
+    bool added = l->adds && !l->kind->bytes;
+    int64_t deep = added ? least(l->k, K_BYTES / 2) * 2 : l->kind->bytes ? l->k : 2 * l->k;
     int64_t group = most(SIDE, GROUP / (deep * SIDE) * SIDE);
     for (int64_t j = begin; j < end; j += group)
-        (bare ? bare_columns : finished_columns)(l, j, least(j + group, end));
+        (added ? added_columns : finished_columns)(l, j, least(j + group, end));
 }
 
 static void run(linear *l, const tensor *w) {
@@ -205,8 +220,9 @@ static void run(linear *l, const tensor *w) {
                  .ldb = w->cols,
                  .packs = w->packs,
                  .version = w->version};
-    MUST(w->packs && w->rows == l->x.cols && w->cols % SIDE == 0, "rows of %ld times [%ld, %ld]",
-         (long)l->x.cols, (long)w->rows, (long)w->cols);
+    bool whole = w->cols % SIDE == 0 || (l->wide && !l->adds);
+    MUST(w->packs && w->rows == l->x.cols && whole, "rows of %ld times [%ld, %ld]", (long)l->x.cols,
+         (long)w->rows, (long)w->cols);
     l->n = w->cols;
     l->k = w->rows;
     if (l->kind->bytes)
@@ -220,13 +236,18 @@ static void run(linear *l, const tensor *w) {
 }
 
 void narrow_linear(const narrow_kind *k, narrow_rows x, const tensor *w, const tensor *b,
-                   activation act, uint16_t *y) {
-    linear l = {.kind = k, .x = x, .bias = b ? b->v : NULL, .act = act, .y = y};
+                   activation act, uint16_t *y, int64_t ld) {
+    linear l = {.kind = k, .x = x, .bias = b ? b->v : NULL, .act = act, .y = y, .ld = ld};
     run(&l, w);
 }
 
 void narrow_linear_wide(const narrow_kind *k, narrow_rows x, const tensor *w, float *y) {
-    linear l = {.kind = k, .x = x, .wide = y};
+    linear l = {.kind = k, .x = x, .wide = y, .ld = w->cols};
+    run(&l, w);
+}
+
+void narrow_linear_add(const narrow_kind *k, narrow_rows x, const tensor *w, float *y) {
+    linear l = {.kind = k, .x = x, .wide = y, .adds = true, .ld = w->cols};
     run(&l, w);
 }
 
@@ -253,11 +274,11 @@ INLINE float greatest(int64_t n, const uint16_t *x) {
 
 narrow_rows narrow_factor(const narrow_kind *k, int64_t rows, int64_t cols, const uint16_t *x,
                           void *room) {
-    if (!k->bytes) return (narrow_rows){rows, cols, x, NULL};
+    if (!k->bytes) return (narrow_rows){rows, cols, narrow_ld(cols), x, NULL};
     uint8_t *q = room;
     float *scale = (float *)(q + (rows + NARROW_SPARE) * cols);
     __m128i flip = _mm_set1_epi8((char)k->offset);
-    for (int64_t i = 0; i < rows; i++, x += cols) {
+    for (int64_t i = 0; i < rows; i++, x += narrow_ld(cols)) {
         float top = greatest(cols, x);
         __m512 inverse = v_set(top > 0 ? 127 / top : 0);
         scale[i] = top / 127;
@@ -266,17 +287,18 @@ narrow_rows narrow_factor(const narrow_kind *k, int64_t rows, int64_t cols, cons
             _mm_storeu_si128((__m128i *)(q + i * cols + j), _mm_xor_si128(b, flip));
         }
     }
-    return (narrow_rows){rows, cols, q, scale};
+    return (narrow_rows){rows, cols, cols, q, scale};
 }
 
 /* ---- attention ---- */
 
 typedef struct attending {
     const narrow_kind *kind;
-    const uint16_t *qkv;
+    narrow_view q, kv;
+    spans q_spans, kv_spans;
     int64_t width, head, n_heads; /* columns of all heads, of one */
-    spans s;
     uint16_t *out;
+    int64_t out_ld;
 } attending;
 
 /* Keys as the right side of scores, [keys / SIDE][head / 2][SIDE][2]: dwords turned by 16 x 16. */
@@ -354,69 +376,106 @@ static float soften(int64_t n, int64_t keys, float scale, const float *s, uint16
 static void attend_task(void *arg, int64_t at, int worker) {
     (void)worker;
     const attending *a = arg;
-    span s = a->s.at[at / a->n_heads];
-    int64_t n = s.end - s.begin, keys = round_up(n, SIDE), head = a->head, ld = 3 * a->width;
-    if (n <= 0) return;
-    const uint16_t *q = a->qkv + s.begin * ld + at % a->n_heads * head;
-    uint16_t *out = a->out + s.begin * a->width + at % a->n_heads * head;
-    int64_t panels = keys * head * 2;
+    span qs = a->q_spans.at[at / a->n_heads], kvs = a->kv_spans.at[at / a->n_heads];
+    int64_t m = qs.end - qs.begin, n = kvs.end - kvs.begin, keys = round_up(n, SIDE);
+    int64_t head = a->head, col = at % a->n_heads * head, panels = keys * head * 2;
+    const uint16_t *q = a->q.at + qs.begin * a->q.ld + col;
+    const uint16_t *kv = a->kv.at + kvs.begin * a->kv.ld + col;
+    uint16_t *out = a->out + qs.begin * a->out_ld + col;
     char *k_b = scratch_take(SCRATCH_ROWS, (size_t)(2 * panels + SIDE * keys * 6 + 4096));
     char *v_b = k_b + panels;
     float *scores = (float *)(v_b + panels);
     uint16_t *p = (uint16_t *)(scores + SIDE * keys);
     float inverse[SIDE], scale = 1 / sqrtf((float)head);
     _Alignas(64) float mixed[SIDE * SIDE];
-    pack_keys(n, head, q + a->width, ld, k_b);
-    pack_values(n, keys, head, q + 2 * a->width, ld, v_b);
-    for (int64_t i = 0; i < n; i += SIDE) {
-        int64_t rows = least(SIDE, n - i);
+    if (n <= 0) {
+        for (int64_t i = 0; i < m; i++) memset(out + i * a->out_ld, 0, (size_t)head * sizeof *out);
+        return;
+    }
+    pack_keys(n, head, kv, a->kv.ld, k_b);
+    pack_values(n, keys, head, kv + a->width, a->kv.ld, v_b);
+    for (int64_t i = 0; i < m; i += SIDE) {
+        int64_t rows = least(SIDE, m - i);
         for (int64_t j = 0; j < keys; j += SIDE)
-            a->kind->block(head, q + i * ld, ld, k_b + j * head * 2, rows, scores + j, keys, false);
+            a->kind->block(head, q + i * a->q.ld, a->q.ld, k_b + j * head * 2, rows, scores + j,
+                           keys, false);
         for (int64_t r = 0; r < rows; r++)
             inverse[r] = soften(n, keys, scale, scores + r * keys, p + r * keys);
         for (int64_t j = 0; j < head; j += SIDE) {
             a->kind->block(keys, p, keys, v_b + j * keys * 2, rows, mixed, SIDE, false);
             for (int64_t r = 0; r < rows; r++) {
                 __m512 by = v_set(inverse[r]);
-                store_bf16(out + (i + r) * a->width + j, by * v_load(mixed + r * SIDE),
+                store_bf16(out + (i + r) * a->out_ld + j, by * v_load(mixed + r * SIDE),
                            by * v_load(mixed + r * SIDE + 16));
             }
         }
     }
 }
 
-void narrow_attention(const narrow_kind *k, const uint16_t *qkv, int64_t width, int64_t n_heads,
-                      spans s, uint16_t *out) {
-    attending a = {k, qkv, width, width / n_heads, n_heads, s, out};
-    par_for(s.n * n_heads, attend_task, &a);
+void narrow_attention(const narrow_kind *k, narrow_view q, spans q_spans, narrow_view kv,
+                      spans kv_spans, int64_t width, int64_t n_heads, uint16_t *out) {
+    attending a = {
+        k, q, kv, q_spans, kv_spans, width, width / n_heads, n_heads, out, narrow_ld(width)};
+    par_for(q_spans.n * n_heads, attend_task, &a);
 }
 
-/* ---- the norm ---- */
+void narrow_rotate(int64_t rows, int64_t cols, uint16_t *x, int64_t ld, int64_t half,
+                   const float *sines, const float *cosines, const int32_t *position) {
+    for (int64_t t = 0; t < rows; t++, x += ld)
+        for (int64_t at = 0; at < cols; at += 2 * half)
+            for (int64_t i = 0; i < half; i += 16) {
+                __m512 s = v_load(sines + position[t] * half + i),
+                       c = v_load(cosines + position[t] * half + i);
+                __m512 low = widen(x + at + i), high = widen(x + at + half + i);
+                __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v_fma(high, c, low * s),
+                                                            v_fma(low, c, -(high * s)));
+                _mm256_storeu_si256((__m256i *)(x + at + i), _mm512_castsi512_si256(both));
+                _mm256_storeu_si256((__m256i *)(x + at + half + i),
+                                    _mm512_extracti64x4_epi64(both, 1));
+            }
+}
 
-void narrow_add_norm(int64_t rows, int64_t cols, float eps, float *x, const float *y,
-                     const tensor *b, const tensor *gain, const tensor *bias, uint16_t *out) {
-    for (int64_t i = 0; i < rows; i++, x += cols, out += cols) {
-        __m512 sum = v_set(0), square = v_set(0);
-        for (int64_t j = 0; j < cols; j += 16) {
-            __m512 v = v_load(x + j);
-            if (y) v += v_load(y + i * cols + j) + v_load(b->v + j);
-            v_store(x + j, v);
-            sum += v;
-        }
-        __m512 mean = v_set(v_sum(sum) / (float)cols);
-        for (int64_t j = 0; j < cols; j += 16) {
-            __m512 d = v_load(x + j) - mean;
-            square = v_fma(d, d, square);
-        }
-        __m512 inverse = v_set(1 / sqrtf(v_sum(square) / (float)cols + eps));
-        for (int64_t j = 0; j < cols; j += 32) {
-            __m512 low =
-                v_fma((v_load(x + j) - mean) * inverse, v_load(gain->v + j), v_load(bias->v + j));
-            __m512 high = v_fma((v_load(x + j + 16) - mean) * inverse, v_load(gain->v + j + 16),
-                                v_load(bias->v + j + 16));
-            v_store(x + j, low);
-            v_store(x + j + 16, high);
-            store_bf16(out + j, low, high);
-        }
+/* ---- norms ---- */
+
+/* Of one row; `keeps`: the result replaces x too. */
+INLINE void norm_row(bool keeps, int64_t cols, float eps, float *x, const tensor *gain,
+                     const tensor *bias, uint16_t *out) {
+    __m512 sum = v_set(0), square = v_set(0);
+    for (int64_t j = 0; j < cols; j += 16) sum += v_load(x + j);
+    __m512 mean = v_set(v_sum(sum) / (float)cols);
+    for (int64_t j = 0; j < cols; j += 16) {
+        __m512 d = v_load(x + j) - mean;
+        square = v_fma(d, d, square);
+    }
+    __m512 inverse = v_set(1 / sqrtf(v_sum(square) / (float)cols + eps));
+    for (int64_t j = 0; j < cols; j += 32) {
+        __m512 low =
+            v_fma((v_load(x + j) - mean) * inverse, v_load(gain->v + j), v_load(bias->v + j));
+        __m512 high = v_fma((v_load(x + j + 16) - mean) * inverse, v_load(gain->v + j + 16),
+                            v_load(bias->v + j + 16));
+        store_bf16(out + j, low, high);
+        if (!keeps) continue;
+        v_store(x + j, low);
+        v_store(x + j + 16, high);
+    }
+}
+
+static void add_row(int64_t cols, const float *b, float *x) {
+    for (int64_t j = 0; j < cols; j += 16) v_store(x + j, v_load(x + j) + v_load(b + j));
+}
+
+void narrow_norm(int64_t rows, int64_t cols, float eps, float *x, const tensor *b,
+                 const tensor *gain, const tensor *bias, uint16_t *out) {
+    for (int64_t i = 0; i < rows; i++, x += cols, out += narrow_ld(cols)) {
+        norm_row(false, cols, eps, x, gain, bias, out);
+        if (b) add_row(cols, b->v, x);
+    }
+}
+
+void narrow_norm_after(int64_t rows, int64_t cols, float eps, float *x, const tensor *b,
+                       const tensor *gain, const tensor *bias, uint16_t *out) {
+    for (int64_t i = 0; i < rows; i++, x += cols, out += narrow_ld(cols)) {
+        if (b) add_row(cols, b->v, x);
+        norm_row(true, cols, eps, x, gain, bias, out);
     }
 }
