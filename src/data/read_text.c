@@ -27,9 +27,12 @@ int text_knows(const ingest_head *h) {
     if (h->n == 0 || memchr(h->at, 0, h->n)) return 0;
     static const char *const mine[] = {".txt", ".md",     ".markdown", ".text",
                                        ".rst", ".txt.gz", ".md.gz"};
+    static const char *const data[] = {".json", ".jsonl", ".json.gz", ".jsonl.gz"};
     for (size_t i = 0; i < sizeof mine / sizeof *mine; i++)
         if (ends_in(h->path, mine[i])) return 50;
-    return looks_like_json(h->at) ? 0 : 1; /* whatever is text */
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+        if (ends_in(h->path, data[i])) return 0; /* bare numbers, words */
+    return looks_like_json(h->at) ? 0 : 1;       /* whatever is text */
 }
 
 /* The file's name without folder and endings. */

@@ -236,6 +236,8 @@ static void what_is_not_text_is_skipped_with_its_reason(void **state) {
     refused_as(temp_text("other.json", "{\"rows\": [1, 2]}"),
                "JSON of a shape that no reader knows");
     refused_as(temp_text("deep.json", "[[[[[[[[[[[[[[[["), "JSON of a shape that no reader knows");
+    refused_as(temp_text("list.json", "[1, 2, 3]"), "JSON of a shape that no reader knows");
+    refused_as(temp_text("bare.json", "42\n"), "of no known format");
 }
 
 static void a_file_without_a_record_is_said(void **state) {
