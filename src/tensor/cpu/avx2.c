@@ -92,7 +92,10 @@ INLINE void store_sum(float *c, int64_t n, vf sum, bool add) {
 INLINE void kernel_rows(int rows, int64_t k, const float *a, const float *b, int64_t cols, float *c,
                         int64_t ldc, bool add) {
     vf sum[6][2];
-    for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = v_set(0);
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = sum[r][1] = v_set(0);
+        _mm_prefetch(c + r * ldc, _MM_HINT_T0); /* to have come by the last product */
+    }
     for (int64_t p = 0; p < k; p += STEP, a += A_LINES * STEP) {
         int64_t here = k - p < STEP ? k - p : STEP;
         for (int64_t s = 0; s < here; s++, b += B_LINES) {

@@ -29,13 +29,14 @@ static const struct family {
     const char *name;
     unsigned needs; /* to run */
     unsigned pays;  /* to be chosen without being asked for */
+    unsigned bytes; /* for products of bytes, where they are */
     const backend *(*get)(void);
 } families[] = {
-    {"ref", 0, 0, backend_ref},
-    {"avx2", CPU_AVX2, 0, backend_avx2},
-    {"avx512", CPU_AVX512, 0, backend_avx512},
-    {"bf16", CPU_AVX512 | CPU_BF16, CPU_FAST_BF16, backend_bf16},
-    {"amx", CPU_AVX512 | CPU_BF16 | CPU_AMX, 0, backend_amx},
+    {"ref", 0, 0, 0, backend_ref},
+    {"avx2", CPU_AVX2, 0, CPU_AVX_VNNI, backend_avx2},
+    {"avx512", CPU_AVX512, 0, CPU_VNNI, backend_avx512},
+    {"bf16", CPU_AVX512 | CPU_BF16, CPU_FAST_BF16, CPU_VNNI, backend_bf16},
+    {"amx", CPU_AVX512 | CPU_BF16 | CPU_AMX, 0, CPU_AMX_INT8, backend_amx},
 };
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
@@ -132,6 +133,15 @@ const backend *backend_cpu(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, choose);
     return chosen;
+}
+
+unsigned cpu_family_features(void) {
+    unsigned may = 0;
+    for (int i = 0; i < N_FAMILIES; i++) {
+        may |= families[i].needs | families[i].bytes;
+        if (families[i].get() == backend_cpu()) break;
+    }
+    return may & cpu_features();
 }
 
 /* ---- precisions ---- */

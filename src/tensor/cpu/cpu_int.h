@@ -17,6 +17,8 @@ enum {
 };
 /* Sets of instructions that both the processor and the operating system offer. */
 unsigned cpu_features(void);
+/* Those of them that the chosen family (backend_cpu) may use. */
+unsigned cpu_family_features(void);
 
 /* Each family's table; to be used only where its instructions are. */
 const backend *backend_avx2(void);

@@ -1,12 +1,12 @@
 /* Peak of arithmetic and of reading memory.
  *
  * Each loop below repeats one multiply-add instruction on independent accumulators: 14 vector
- * registers (latency 4 to 5 cycles on two ports needs 8 to 10), or 6 tiles (AMX: latency 52,
- * one result every 16 cycles, needs 4). Written in assembly so that what is measured is what stands
- * here, whatever the compiler's flags. The factors are small numbers, not zeros: a unit fed
- * with zeros draws less power and may clock higher than any real product.
+ * registers (latency 4 to 6 cycles on two ports needs 8 to 12), or 4 tiles (AMX: latency 52,
+ * one result every 16 cycles). Written in assembly so that what is measured is what stands
+ * here, whatever the compiler's flags. The factors are random numbers within -1..1, as real
+ * factors are: what a unit draws, and so the rate of the tiles, depends on the bits that it is fed.
  *
- * A kind's peak is the fastest of the loops that can do its work here. */
+ * A kind's peak is the fastest of the loops that can do its work and that the family may use. */
 #include "tensor/peak.h"
 
 #include <stdlib.h>
@@ -16,15 +16,31 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/par.h"
+#include "util/rng.h"
 
 enum { ROUNDS = 8 };
 
 typedef struct loop {
     peak_kind kind;
-    bool (*is_here)(void);
-    double ops; /* of one turn */
-    void (*run)(int64_t turns);
+    unsigned needs; /* of cpu_family_features */
+    double ops;     /* of one turn */
+    void (*run)(int64_t turns, const uint32_t *factors);
 } loop;
+
+/* Factors: pairs of bf16 within -1..1, which are floats in that range, too, and any bytes. */
+enum { N_FACTORS = 4 * 16 * 16 };
+static const uint32_t *factors_new(void) {
+    static _Alignas(64) uint32_t x[N_FACTORS];
+    rng r = rng_new(1);
+    for (int i = 0; i < N_FACTORS; i++) {
+        float high = 2 * (float)rng_uniform(&r) - 1, low = 2 * (float)rng_uniform(&r) - 1;
+        uint32_t bits[2];
+        memcpy(&bits[0], &high, sizeof high);
+        memcpy(&bits[1], &low, sizeof low);
+        x[i] = (bits[0] & 0xffff0000) | bits[1] >> 16;
+    }
+    return x;
+}
 
 #if defined(__x86_64__)
 /* ---- vectors ---- */
@@ -35,18 +51,18 @@ typedef struct loop {
     X("1") X("2") X("3") X("4") X("5") X("6") X("7") X("8") X("9") X("10") X("11") X("12") X("13")
 
 #define VECTOR_LOOP(name, width, MULTIPLY_ADD)                                                     \
-    static void name(int64_t turns) {                                                              \
-        static const uint32_t factors[2] = {0x3c013c01, 0x3b013b01}; /* f32, bf16 pairs, bytes */  \
+    static void name(int64_t turns, const uint32_t *factors) {                                     \
         __asm__ volatile("vzeroall\n\t"                                                            \
-                         "vbroadcastss (%1), %%" width "14\n\t"                                    \
-                         "vbroadcastss 4(%1), %%" width "15\n"                                     \
+                         "vmovups (%1), %%" width "14\n\t"                                         \
+                         "vmovups 64(%1), %%" width "15\n"                                         \
                          "1:\n\t" TIMES_14(MULTIPLY_ADD) "dec %0\n\t"                              \
                                                          "jnz 1b\n\t"                              \
                                                          "vzeroupper"                              \
                          : "+r"(turns)                                                             \
                          : "r"(factors)                                                            \
-                         : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",   \
-                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");  \
+                         : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", \
+                           "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",    \
+                           "xmm15");                                                               \
     }
 
 #define FMA_256(i)  "vfmadd231ps %%ymm14, %%ymm15, %%ymm" i "\n\t"
@@ -76,67 +92,44 @@ typedef struct tile_shapes {
     uint8_t rows[16];
 } tile_shapes;
 
-/* The thread's own shapes (those of amx.c, once it has multiplied) are put back afterwards. */
+/* Two tiles of the one factor by two of the other, as in amx.c. The thread's own shapes (those of
+ * amx.c, once it has multiplied) are put back afterwards. */
 #define TILE_LOOP(name, MULTIPLY_ADD)                                                              \
-    static void name(int64_t turns) {                                                              \
+    static void name(int64_t turns, const uint32_t *factors) {                                     \
         tile_shapes before, all = {.palette = 1};                                                  \
         for (int i = 0; i < 8; i++) all.row_bytes[i] = 64, all.rows[i] = 16;                       \
-        uint32_t ones[16 * 16];                                                                    \
-        for (int i = 0; i < 16 * 16; i++) ones[i] = 0x3c013c01;                                    \
         __asm__ volatile("sttilecfg %0" : "=m"(before));                                           \
         __asm__ volatile("ldtilecfg %0" ::"m"(all));                                               \
-        __asm__ volatile("tileloadd (%0,%1,1), %%tmm6\n\t"                                         \
-                         "tileloadd (%0,%1,1), %%tmm7" ::"r"(ones),                                \
+        __asm__ volatile("tileloadd (%0,%1,1), %%tmm4\n\t"                                         \
+                         "tileloadd 1024(%0,%1,1), %%tmm5\n\t"                                     \
+                         "tileloadd 2048(%0,%1,1), %%tmm6\n\t"                                     \
+                         "tileloadd 3072(%0,%1,1), %%tmm7" ::"r"(factors),                         \
                          "r"((int64_t)64)                                                          \
                          : "memory");                                                              \
-        __asm__ volatile("1:\n\t" MULTIPLY_ADD("0") MULTIPLY_ADD("1") MULTIPLY_ADD("2")            \
-                             MULTIPLY_ADD("3") MULTIPLY_ADD("4") MULTIPLY_ADD("5") "dec %0\n\t"    \
-                                                                                   "jnz 1b"        \
+        __asm__ volatile("1:\n\t" MULTIPLY_ADD("4", "6", "0") MULTIPLY_ADD("4", "7", "1")          \
+                             MULTIPLY_ADD("5", "6", "2") MULTIPLY_ADD("5", "7", "3") "dec %0\n\t"  \
+                                                                                     "jnz 1b"      \
                          : "+r"(turns)                                                             \
                          :                                                                         \
                          : "cc");                                                                  \
         __asm__ volatile("ldtilecfg %0" ::"m"(before));                                            \
     }
 
-#define TILE_BF16(i) "tdpbf16ps %%tmm7, %%tmm6, %%tmm" i "\n\t"
-#define TILE_INT8(i) "tdpbusd %%tmm7, %%tmm6, %%tmm" i "\n\t"
+#define TILE_BF16(a, b, c) "tdpbf16ps %%tmm" b ", %%tmm" a ", %%tmm" c "\n\t"
+#define TILE_INT8(a, b, c) "tdpbusd %%tmm" b ", %%tmm" a ", %%tmm" c "\n\t"
 
 TILE_LOOP(tiles_bf16, TILE_BF16)
 TILE_LOOP(tiles_int8, TILE_INT8)
 
-/* ---- which of them run here ---- */
-
-static bool has_avx2(void) {
-    return cpu_features() & CPU_AVX2;
-}
-static bool has_avx512(void) {
-    return cpu_features() & CPU_AVX512;
-}
-static bool has_bf16(void) {
-    return has_avx512() && (cpu_features() & CPU_BF16);
-}
-static bool has_amx(void) {
-    return cpu_features() & CPU_AMX;
-}
-static bool has_vnni_512(void) {
-    return cpu_features() & CPU_VNNI;
-}
-static bool has_vnni_256(void) {
-    return cpu_features() & CPU_AVX_VNNI;
-}
-static bool has_amx_int8(void) {
-    return cpu_features() & CPU_AMX_INT8;
-}
-
 static const loop loops[] = {
-    {PEAK_F32, has_avx2, 14 * 8 * 2, fma_256},
-    {PEAK_F32, has_avx512, 14 * 16 * 2, fma_512},
-    {PEAK_BF16, has_bf16, 14 * 32 * 2, bf16_512},
-    {PEAK_BF16, has_amx, 6 * 16 * 16 * 32 * 2, tiles_bf16},
-    {PEAK_INT8, has_avx2, 14 * 32 * 2, bytes_256},
-    {PEAK_INT8, has_vnni_256, 14 * 32 * 2, vnni_256},
-    {PEAK_INT8, has_vnni_512, 14 * 64 * 2, vnni_512},
-    {PEAK_INT8, has_amx_int8, 6 * 16 * 16 * 64 * 2, tiles_int8},
+    {PEAK_F32, CPU_AVX2, 14 * 8 * 2, fma_256},
+    {PEAK_F32, CPU_AVX512, 14 * 16 * 2, fma_512},
+    {PEAK_BF16, CPU_BF16, 14 * 32 * 2, bf16_512},
+    {PEAK_BF16, CPU_AMX, 4 * 16 * 16 * 32 * 2, tiles_bf16},
+    {PEAK_INT8, CPU_AVX2, 14 * 32 * 2, bytes_256},
+    {PEAK_INT8, CPU_AVX_VNNI, 14 * 32 * 2, vnni_256},
+    {PEAK_INT8, CPU_VNNI, 14 * 64 * 2, vnni_512},
+    {PEAK_INT8, CPU_AMX_INT8, 4 * 16 * 16 * 64 * 2, tiles_int8},
 };
 enum { N_LOOPS = sizeof loops / sizeof *loops };
 #else
@@ -145,10 +138,10 @@ static const loop loops[1];
 #endif
 
 /* What any processor does: 16 sums side by side, as the compiler likes them. */
-static void plain(int64_t turns) {
-    float sum[16] = {0};
-    volatile float factor = 1e-3f, sink;
-    float x = factor;
+static void plain(int64_t turns, const uint32_t *factors) {
+    float sum[16] = {0}, x;
+    memcpy(&x, factors, sizeof x);
+    volatile float sink;
     for (int64_t t = 0; t < turns; t++)
         for (int i = 0; i < 16; i++) sum[i] += x * sum[i];
     for (int i = 0; i < 16; i++) sink = sum[i];
@@ -161,13 +154,14 @@ static const loop plain_loop = {.ops = 16 * 2, .run = plain};
 typedef struct rounds {
     const loop *l;
     int64_t turns;
+    const uint32_t *factors;
 } rounds;
 
 static void run_one(void *arg, int64_t i, int worker) {
     (void)i;
     (void)worker;
     const rounds *r = arg;
-    r->l->run(r->turns);
+    r->l->run(r->turns, r->factors);
 }
 
 static double timed(const rounds *r) {
@@ -178,7 +172,7 @@ static double timed(const rounds *r) {
 
 /* The turns of a round are found by doubling; then the best round counts. */
 static double rate(const loop *l, double seconds) {
-    rounds r = {l, 1024};
+    rounds r = {l, 1024, factors_new()};
     double least = timed(&r);
     while (least < seconds / ROUNDS) {
         r.turns *= 2;
@@ -191,14 +185,19 @@ static double rate(const loop *l, double seconds) {
     return l->ops * (double)r.turns * par_threads() / least;
 }
 
-double peak_ops(peak_kind k, double seconds) {
+static double fastest(peak_kind k, double seconds) {
     double best = 0;
     for (int i = 0; i < N_LOOPS; i++) {
-        bool counts = loops[i].kind == k || (loops[i].kind == PEAK_F32 && k == PEAK_BF16);
-        if (!counts || !loops[i].is_here()) continue;
+        if (loops[i].kind != k || (loops[i].needs & ~cpu_family_features())) continue;
         double r = rate(&loops[i], seconds);
         if (r > best) best = r;
     }
+    return best;
+}
+
+double peak_ops(peak_kind k, double seconds) {
+    double best = fastest(k, seconds);
+    if (best == 0 && k == PEAK_BF16) best = fastest(PEAK_F32, seconds);
     return best > 0 ? best : rate(&plain_loop, seconds);
 }
 

@@ -10,7 +10,8 @@
  *
  * Kernel. 8 rows by 32 columns of c in 16 registers; each dword of k costs 2 loads of b, 8
  * broadcasts of a and 16 multiply-adds, so that the arithmetic units are busy while the load
- * units have room. A panel of 32 rows is four such blocks over one panel of b, in L1 by then. */
+ * units have room. A panel of 32 rows is four such blocks over one panel of b, in L1 by then. The
+ * lines of c are asked for before the first product and have come from memory by the last. */
 #include "tensor/cpu/cpu_int.h"
 
 #include "tensor/cpu/transpose.h"
@@ -150,7 +151,11 @@ INLINE __m512 multiply_add(__m512 sum, __m512i x, __m512i b) {
 INLINE void kernel_rows(int rows, int64_t k, const char *a, const char *b, int64_t cols, float *c,
                         int64_t ldc, bool add) {
     __m512 sum[8][2];
-    for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = sum[r][1] = _mm512_setzero_ps();
+        _mm_prefetch(c + r * ldc, _MM_HINT_T0);
+        _mm_prefetch(c + r * ldc + 16, _MM_HINT_T0);
+    }
     int64_t dwords = (k * ELEM + 3) / 4;
     for (int64_t p = 0; p < dwords; p += 16, a += LINES * 64) {
         int64_t here = dwords - p < 16 ? dwords - p : 16;
