@@ -144,10 +144,16 @@ static void matmul_amx(const matmul *mm) {
     gemm_run(&gemm_amx, mm);
 }
 static void attention_forward_amx(const attention *at) {
-    attention_forward(&gemm_amx, &rows_avx512, at);
+    if (at->q16)
+        attention16_forward(&gemm_amx, at);
+    else
+        attention_forward(&gemm_amx, &rows_avx512, at);
 }
 static void attention_backward_amx(const attention *at) {
-    attention_backward(&gemm_amx, &rows_avx512, at);
+    if (at->q16)
+        attention16_backward(&gemm_amx, at);
+    else
+        attention_backward(&gemm_amx, &rows_avx512, at);
 }
 
 static backend table;

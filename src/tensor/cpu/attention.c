@@ -12,8 +12,7 @@
  *
  * Backward adds to dK and dV: spans whose keys come one after another are separate tasks; where
  * key spans overlap, one task a head takes all spans in order, so that sums are the same at
- * any number of threads. In bf16 a span writes its gradients instead: they are summed in scratch and
- * rounded once, so key spans may not overlap there. */
+ * any number of threads. */
 #include "tensor/cpu/cpu_int.h"
 #include "tensor/cpu/pieces.h"
 #include "util/par.h"
@@ -52,16 +51,6 @@ static int64_t keys_seen(const attention *at, const place *p, int64_t j) {
     return seen > 0 ? seen : 0;
 }
 
-/* A block of a matrix, from its first element on. */
-typedef struct block {
-    const float *at;
-    const bf16 *at16; /* instead, where it is set */
-    int64_t ld;
-} block;
-static block block_at(const float *x, const bf16 *x16, int64_t first, int64_t ld) {
-    return (block){x16 ? NULL : x + first, x16 ? x16 + first : NULL, ld};
-}
-
 /* Scratch for panels and blocks of one task, cut from one piece of memory. */
 typedef struct cutter {
     char *at;
@@ -75,23 +64,17 @@ static void *cut(cutter *c, size_t bytes) {
 
 /* Panels of a [rows x cols] block as a factor: `as_a` with its rows or (turned) its columns as
  * lines, and likewise for b. */
-static void pack_as_a(const gemm_kind *g, int64_t rows, int64_t cols, block x, bool turned,
-                      char *panels) {
+static void pack_as_a(const gemm_kind *g, int64_t rows, int64_t cols, const float *x, int64_t ld,
+                      bool turned, char *panels) {
     int64_t lines = turned ? cols : rows, k = turned ? rows : cols;
-    gemm_lines from = gemm_lines_at(x.at, x.at16, x.ld, !turned, 0, 0);
+    gemm_lines from = {.at = x, .ld = ld, .along_k = !turned};
     g->pack_a(lines, k, &from, panels, (int64_t)gemm_a_bytes(g, g->mr, k));
 }
-static void pack_as_b(const gemm_kind *g, int64_t rows, int64_t cols, block x, bool turned,
-                      char *panels) {
+static void pack_as_b(const gemm_kind *g, int64_t rows, int64_t cols, const float *x, int64_t ld,
+                      bool turned, char *panels) {
     int64_t lines = turned ? rows : cols, k = turned ? cols : rows;
-    gemm_lines from = gemm_lines_at(x.at, x.at16, x.ld, turned, 0, 0);
+    gemm_lines from = {.at = x, .ld = ld, .along_k = turned};
     g->pack_b(lines, k, &from, panels, (int64_t)gemm_b_bytes(g, k, g->nr));
-}
-
-/* sums [rows, cols], side by side, to `to`, rounded. */
-static void round_rows(const gemm_kind *g, int64_t rows, int64_t cols, const float *sums, bf16 *to,
-                       int64_t ld) {
-    for (int64_t i = 0; i < rows; i++) g->round(cols, sums + i * cols, to + i * ld);
 }
 
 /* ---- forward ---- */
@@ -116,44 +99,31 @@ static void forward_span(const job *w, const place *p, int64_t head) {
     const gemm_kind *g = w->g;
     int64_t rows = least(QUERIES, p->m), ld = (p->n + 15) / 16 * 16;
     char *k_b = NULL, *v_b = NULL, *q_a = NULL, *p_a = NULL;
-    float *s = NULL, *sums = NULL;
+    float *s = NULL;
     for (cutter c = {0};; c = (cutter){scratch_take(SCRATCH_ROWS, c.used), 0}) {
         k_b = cut(&c, gemm_b_bytes(g, p->width, p->n));
         v_b = cut(&c, gemm_b_bytes(g, p->n, p->width));
         q_a = cut(&c, gemm_a_bytes(g, rows, p->width));
         p_a = cut(&c, gemm_a_bytes(g, rows, p->n));
         s = cut(&c, (size_t)(rows * ld) * sizeof *s);
-        if (at->out16) sums = cut(&c, (size_t)(rows * p->width) * sizeof *sums);
         if (c.at) break;
     }
-    int64_t k_at = p->k0 * at->k_stride + p->col, v_at = p->k0 * at->v_stride + p->col;
-    pack_as_b(g, p->n, p->width, block_at(at->k, at->k16, k_at, at->k_stride), true, k_b);
-    pack_as_b(g, p->n, p->width, block_at(at->v, at->v16, v_at, at->v_stride), false, v_b);
+    const float *k = at->k + p->k0 * at->k_stride + p->col,
+                *v = at->v + p->k0 * at->v_stride + p->col;
+    pack_as_b(g, p->n, p->width, k, at->k_stride, true, k_b);
+    pack_as_b(g, p->n, p->width, v, at->v_stride, false, v_b);
     for (int64_t j = 0; j < p->m; j += rows) {
-        int64_t m = least(rows, p->m - j), row = p->q0 + j, q_at = row * at->q_stride + p->col;
-        int64_t out_at = row * at->width + p->col;
-        pack_as_a(g, m, p->width, block_at(at->q, at->q16, q_at, at->q_stride), false, q_a);
+        int64_t m = least(rows, p->m - j), row = p->q0 + j;
+        pack_as_a(g, m, p->width, at->q + row * at->q_stride + p->col, at->q_stride, false, q_a);
         gemm_block(g, m, p->n, p->width, q_a, k_b, s, ld, false);
         for (int64_t i = 0; i < m; i++) {
             int64_t seen = keys_seen(at, p, j + i);
             at->lse[(row + i) * at->n_heads + head] = w->r->soften(seen, w->scale, s + i * ld);
             memset(s + i * ld + seen, 0, (size_t)(p->n - seen) * sizeof *s);
         }
-        pack_as_a(g, m, p->n, (block){.at = s, .ld = ld}, false, p_a);
-        if (at->out16) {
-            gemm_block(g, m, p->width, p->n, p_a, v_b, sums, p->width, false);
-            round_rows(g, m, p->width, sums, at->out16 + out_at, at->width);
-        } else
-            gemm_block(g, m, p->width, p->n, p_a, v_b, at->out + out_at, at->width, false);
-    }
-}
-
-/* Without keys, in bf16. */
-static void forward_none(const job *w, const place *p, int64_t head) {
-    const attention *at = w->at;
-    for (int64_t row = p->q0; row < p->q0 + p->m; row++) {
-        at->lse[row * at->n_heads + head] = -INFINITY;
-        memset(at->out16 + row * at->width + p->col, 0, (size_t)p->width * sizeof *at->out16);
+        pack_as_a(g, m, p->n, s, ld, false, p_a);
+        gemm_block(g, m, p->width, p->n, p_a, v_b, at->out + row * at->width + p->col, at->width,
+                   false);
     }
 }
 
@@ -163,12 +133,7 @@ static void forward_task(void *arg, int64_t i, int worker) {
     int64_t head = i % w->at->n_heads;
     place p = place_of(w->at, i / w->at->n_heads, head);
     if (p.m <= 0) return;
-    if (p.n > 0 && (p.m >= FEW || w->at->q16))
-        forward_span(w, &p, head);
-    else if (w->at->q16)
-        forward_none(w, &p, head);
-    else
-        forward_few(w, &p, head);
+    (p.n > 0 && p.m >= FEW ? forward_span : forward_few)(w, &p, head);
 }
 
 void attention_forward(const gemm_kind *g, const row_kind *r, const attention *at) {
@@ -178,24 +143,13 @@ void attention_forward(const gemm_kind *g, const row_kind *r, const attention *a
 
 /* ---- backward ---- */
 
-/* Of each query the sum of dout * out over the head's columns. */
-static float mean_slope(const job *w, const place *p, int64_t row, float *wide) {
-    const attention *at = w->at;
-    int64_t first = row * at->width + p->col;
-    if (!at->q16) return w->r->dot(p->width, at->dout + first, at->out + first);
-    w->g->widen(p->width, at->dout16 + first, wide);
-    w->g->widen(p->width, at->out16 + first, wide + p->width);
-    return w->r->dot(p->width, wide, wide + p->width);
-}
-
 static void backward_span(const job *w, const place *p, int64_t head) {
     const attention *at = w->at;
     const gemm_kind *g = w->g;
-    bool narrow = at->q16;
     int64_t rows = least(QUERIES, p->m), ld = (p->n + 15) / 16 * 16, width = p->width;
     char *k_turned = NULL, *v_turned = NULL, *k_b = NULL, *rows_a = NULL, *rows_b = NULL,
          *s_a = NULL;
-    float *s = NULL, *ds = NULL, *wide = NULL, *dq = NULL, *dk = NULL, *dv = NULL;
+    float *s = NULL, *ds = NULL;
     for (cutter c = {0};; c = (cutter){scratch_take(SCRATCH_ROWS, c.used), 0}) {
         k_turned = cut(&c, gemm_b_bytes(g, width, p->n));
         v_turned = cut(&c, gemm_b_bytes(g, width, p->n));
@@ -206,62 +160,44 @@ static void backward_span(const job *w, const place *p, int64_t head) {
         s_a = cut(&c, straight > turned ? straight : turned);
         s = cut(&c, (size_t)(rows * ld) * sizeof *s);
         ds = cut(&c, (size_t)(rows * ld) * sizeof *ds);
-        if (narrow) { /* sums, to be rounded when they are complete */
-            wide = cut(&c, (size_t)(2 * width) * sizeof *wide);
-            dq = cut(&c, (size_t)(rows * width) * sizeof *dq);
-            dk = cut(&c, (size_t)(p->n * width) * sizeof *dk);
-            dv = cut(&c, (size_t)(p->n * width) * sizeof *dv);
-        }
         if (c.at) break;
     }
     int64_t k_at = p->k0 * at->k_stride + p->col, v_at = p->k0 * at->v_stride + p->col;
-    int64_t q_ld = narrow ? width : at->q_stride, k_ld = narrow ? width : at->k_stride,
-            v_ld = narrow ? width : at->v_stride;
-    if (!narrow && at->dk) dk = at->dk + k_at;
-    if (!narrow && at->dv) dv = at->dv + v_at;
-    block k = block_at(at->k, at->k16, k_at, at->k_stride),
-          v = block_at(at->v, at->v16, v_at, at->v_stride);
-    pack_as_b(g, p->n, width, k, true, k_turned);
-    pack_as_b(g, p->n, width, v, true, v_turned);
-    if (narrow || at->dq) pack_as_b(g, p->n, width, k, false, k_b);
+    pack_as_b(g, p->n, width, at->k + k_at, at->k_stride, true, k_turned);
+    pack_as_b(g, p->n, width, at->v + v_at, at->v_stride, true, v_turned);
+    if (at->dq) pack_as_b(g, p->n, width, at->k + k_at, at->k_stride, false, k_b);
     for (int64_t j = 0; j < p->m; j += rows) {
         int64_t m = least(rows, p->m - j), row = p->q0 + j, q_at = row * at->q_stride + p->col;
-        bool add = !narrow || j > 0;
-        block q = block_at(at->q, at->q16, q_at, at->q_stride),
-              dout = block_at(at->dout, at->dout16, row * at->width + p->col, at->width);
-        if (!narrow && at->dq) dq = at->dq + q_at;
-        pack_as_a(g, m, width, q, false, rows_a);
+        const float *q = at->q + q_at, *dout = at->dout + row * at->width + p->col;
+        const float *out = at->out + row * at->width + p->col;
+        pack_as_a(g, m, width, q, at->q_stride, false, rows_a);
         gemm_block(g, m, p->n, width, rows_a, k_turned, s, ld, false);
-        pack_as_a(g, m, width, dout, false, rows_a);
+        pack_as_a(g, m, width, dout, at->width, false, rows_a);
         gemm_block(g, m, p->n, width, rows_a, v_turned, ds, ld, false);
         for (int64_t i = 0; i < m; i++) {
             int64_t seen = keys_seen(at, p, j + i);
             size_t unseen = (size_t)(p->n - seen) * sizeof *s;
-            float mean = mean_slope(w, p, row + i, wide);
+            float mean = w->r->dot(width, dout + i * at->width, out + i * at->width);
             float lse = at->lse[(row + i) * at->n_heads + head];
             w->r->slopes(seen, w->scale, lse, mean, s + i * ld, ds + i * ld);
             memset(s + i * ld + seen, 0, unseen);
             memset(ds + i * ld + seen, 0, unseen);
         }
-        if (dv) {
-            pack_as_a(g, m, p->n, (block){.at = s, .ld = ld}, true, s_a);
-            pack_as_b(g, m, width, dout, false, rows_b);
-            gemm_block(g, p->n, width, m, s_a, rows_b, dv, v_ld, add);
+        if (at->dv) {
+            pack_as_a(g, m, p->n, s, ld, true, s_a);
+            pack_as_b(g, m, width, dout, at->width, false, rows_b);
+            gemm_block(g, p->n, width, m, s_a, rows_b, at->dv + v_at, at->v_stride, true);
         }
-        if (dk) {
-            pack_as_a(g, m, p->n, (block){.at = ds, .ld = ld}, true, s_a);
-            pack_as_b(g, m, width, q, false, rows_b);
-            gemm_block(g, p->n, width, m, s_a, rows_b, dk, k_ld, add);
+        if (at->dk) {
+            pack_as_a(g, m, p->n, ds, ld, true, s_a);
+            pack_as_b(g, m, width, q, at->q_stride, false, rows_b);
+            gemm_block(g, p->n, width, m, s_a, rows_b, at->dk + k_at, at->k_stride, true);
         }
-        if (dq) {
-            pack_as_a(g, m, p->n, (block){.at = ds, .ld = ld}, false, s_a);
-            gemm_block(g, m, width, p->n, s_a, k_b, dq, q_ld, !narrow);
+        if (at->dq) {
+            pack_as_a(g, m, p->n, ds, ld, false, s_a);
+            gemm_block(g, m, width, p->n, s_a, k_b, at->dq + q_at, at->q_stride, true);
         }
-        if (narrow) round_rows(g, m, width, dq, at->dq16 + q_at, at->q_stride);
     }
-    if (!narrow) return;
-    round_rows(g, p->n, width, dk, at->dk16 + k_at, at->k_stride);
-    round_rows(g, p->n, width, dv, at->dv16 + v_at, at->v_stride);
 }
 
 static void backward_task(void *arg, int64_t i, int worker) {
@@ -285,7 +221,5 @@ static bool one_after_another(int64_t n, const span *s) {
 void attention_backward(const gemm_kind *g, const row_kind *r, const attention *at) {
     job w = {.g = g, .r = r, .at = at, .scale = 1 / sqrtf((float)(at->width / at->n_heads))};
     w.together = !one_after_another(at->n_spans, at->kv_spans) && (at->dk || at->dv);
-    MUST(!at->q16 || one_after_another(at->n_spans, at->kv_spans),
-         "attention in bf16 writes the gradients of keys: their spans may not overlap");
     if (at->n_spans > 0) par_for((w.together ? 1 : at->n_spans) * at->n_heads, backward_task, &w);
 }

@@ -79,10 +79,16 @@ static void matmul_bf16(const matmul *mm) {
     gemm_run(&gemm_bf16, mm);
 }
 static void attention_forward_bf16(const attention *at) {
-    attention_forward(&gemm_bf16, &rows_avx512, at);
+    if (at->q16)
+        attention16_forward(&gemm_bf16, at);
+    else
+        attention_forward(&gemm_bf16, &rows_avx512, at);
 }
 static void attention_backward_bf16(const attention *at) {
-    attention_backward(&gemm_bf16, &rows_avx512, at);
+    if (at->q16)
+        attention16_backward(&gemm_bf16, at);
+    else
+        attention_backward(&gemm_bf16, &rows_avx512, at);
 }
 
 const narrow_kind narrow_bf16 = {.g = &gemm_bf16, .block = narrow_block_bf16};

@@ -68,8 +68,8 @@ typedef struct gemm_kind {
     /* c [rows <= mr, cols <= nr] = (or, with add, +=) the product of one panel of each. */
     void (*kernel)(int64_t k, const char *a, const char *b, int64_t rows, int64_t cols, float *c,
                    int64_t ldc, bool add);
-    /* The same from rows of bf16 as they lie, lda apart; a and c have mr rows whatever `rows` is, all
-     * nr columns count, k is whole steps. NULL: this family has none. */
+    /* The same from rows of bf16 as they lie, lda apart; a and c have 16 rows where
+     * `rows` is less, or all mr of them; all nr columns count, k is whole steps. NULL: this family has none. */
     void (*kernel_rows)(int64_t k, const bf16 *a, int64_t lda, const char *b, int64_t rows,
                         float *c, int64_t ldc, bool add);
     /* c = act(c, with add, + sums [rows, lds] + bias). */
@@ -91,6 +91,9 @@ typedef struct row_kind {
 } row_kind;
 void attention_forward(const gemm_kind *g, const row_kind *r, const attention *at);
 void attention_backward(const gemm_kind *g, const row_kind *r, const attention *at);
+/* The same in bf16 (attention16.c). */
+void attention16_forward(const gemm_kind *g, const attention *at);
+void attention16_backward(const gemm_kind *g, const attention *at);
 
 /* Parts of a family that another one takes over. */
 void amx_configure(void); /* this thread's tiles: eight of 16 rows by 64 bytes */

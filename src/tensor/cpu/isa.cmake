@@ -6,6 +6,7 @@ set(avx512 "-O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -
 set_source_files_properties(${cpu}/avx2.c PROPERTIES COMPILE_FLAGS "-O3 -mavx2 -mfma -mf16c")
 set_source_files_properties(${cpu}/avx512.c PROPERTIES COMPILE_FLAGS "${avx512}")
 set_source_files_properties(${cpu}/bf16.c PROPERTIES COMPILE_FLAGS "${avx512} -mavx512bf16")
+set_source_files_properties(${cpu}/attention16.c PROPERTIES COMPILE_FLAGS "${avx512} -mavx512bf16")
 set_source_files_properties(${cpu}/narrow.c PROPERTIES COMPILE_FLAGS "${avx512} -mavx512bf16")
 set_source_files_properties(${cpu}/amx.c PROPERTIES COMPILE_FLAGS "${avx512} -mavx512bf16 -mamx-tile -mamx-bf16")
 foreach(file int8 scan) # instruction sets stand at their functions
