@@ -45,7 +45,11 @@ INLINE void finish_rows(activation act, int64_t rows, int64_t cols, const float 
     bf16 *to = e->c16;
     for (int64_t r = 0; r < rows; r++, sums += lds, to += e->ldc) {
         __m512 lo = finished(act, sums, e, r, 0, m0), hi = finished(act, sums + 16, e, r, 16, m1);
-        _mm512_mask_storeu_epi16(to, first_of_32(cols), (__m512i)_mm512_cvtne2ps_pbh(hi, lo));
+        __m512i both = (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
+        if (e->far && cols == LINES && (uintptr_t)to % 64 == 0)
+            _mm512_stream_si512((void *)to, both);
+        else
+            _mm512_mask_storeu_epi16(to, first_of_32(cols), both);
     }
 }
 

@@ -50,6 +50,7 @@ typedef struct gemm_lines {
 typedef struct gemm_end {
     float *c;
     bf16 *c16; /* instead of c */
+    bool far;  /* c16 is too large to be near when it is read: may be written past the caches */
     int64_t ldc;
     bool add;          /* to what earlier passes left in c */
     const float *bias; /* NULL: none */

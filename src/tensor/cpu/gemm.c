@@ -29,6 +29,8 @@
 #include "tensor/cpu/pieces.h"
 #include "util/par.h"
 
+#include <xmmintrin.h>
+
 enum {
     KC_CACHED = 2048,      /* bytes of k in one pass, packed, where b's panels are there ... */
     KC_FRESH = 512,        /* ... and where they are made on the way */
@@ -36,6 +38,7 @@ enum {
     MC = 256,              /* most rows of a task ... */
     A_BYTES = 1 << 20,     /* ... and bytes of op(a), packed, in one pass */
     B_BYTES = 512 << 10,   /* of op(b) panels that share L2 with the rest */
+    FAR_BYTES = 4 << 20,   /* a larger bf16 result leaves L2 before it is read */
     C_BYTES = 1 << 19,     /* of a block of c through all of k */
     PACK_COST = 128,       /* packing an element takes as long as so many multiply-adds */
     PACK_LINES = 256,      /* a task of parallel packing: lines ... */
@@ -135,11 +138,16 @@ static void finish(const gemm_kind *g, const finishing *f) {
     if (f->cols) g->finish(f->rows, f->cols, f->sums, g->nr, &f->end);
 }
 
+static bool is_far(const matmul *mm) {
+    return mm->c16 && mm->m * mm->n * (int64_t)sizeof(bf16) > FAR_BYTES;
+}
+
 /* The block of c at row i, column j. */
 static gemm_end end_at(const matmul *mm, int64_t i, int64_t j, bool add) {
     int64_t at = i * mm->ldc + j;
     return (gemm_end){.c = mm->c16 ? NULL : mm->c + at,
                       .c16 = mm->c16 ? mm->c16 + at : NULL,
+                      .far = is_far(mm),
                       .ldc = mm->ldc,
                       .add = add,
                       .bias = mm->bias ? mm->bias + j : NULL,
@@ -247,6 +255,7 @@ static void product_task(void *arg, int64_t i, int worker) {
         multiply(p, i0, m, j0, n, k, &f, mm->plus ? &plus : NULL);
         k += kc;
     } while (k < mm->k);
+    if (is_far(mm)) _mm_sfence(); /* other threads may read it from here on */
     if (mm->then && p->col_cuts == 1) mm->then(mm->then_arg, i0, i0 + m);
 }
 
