@@ -35,7 +35,7 @@ enum {
     KC_CACHED = 2048,      /* bytes of k in one pass, packed, where b's panels are there ... */
     KC_FRESH = 512,        /* ... and where they are made on the way */
     K_LONG = 2 * KC_FRESH, /* bytes of k beyond which a task packs its own part of b */
-    MC = 256,              /* most rows of a task ... */
+    MC = 512,              /* most rows of a task ... */
     A_BYTES = 1 << 20,     /* ... and bytes of op(a), packed, in one pass */
     B_BYTES = 512 << 10,   /* of op(b) panels that share L2 with the rest */
     FAR_BYTES = 4 << 20,   /* a larger bf16 result leaves L2 before it is read */
