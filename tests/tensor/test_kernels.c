@@ -108,7 +108,7 @@ typedef struct large {
     activation act; /* ACT_NONE: no bias either */
 } large;
 
-/* Tasks of 256 rows, 512 KiB of c or of b at a time, 512 bytes to 2 KiB of k in a pass: each shape
+/* Tasks of 256 rows, 1 MiB of c or 512 KiB of b at a time, 512 bytes to 2 KiB of k in a pass: each shape
  * crosses some. */
 static const large shapes[] = {
     {600, 70, 40, false, false, false, true, ACT_RELU},    /* several tasks of rows */
@@ -116,7 +116,7 @@ static const large shapes[] = {
     {40, 560, 1100, false, true, true, true, ACT_NONE},    /* the same, added and turned */
     {40, 30, 2600, true, false, true, false, ACT_NONE},    /* a weight gradient */
     {33, 520, 1500, true, false, false, false, ACT_RELU},  /* the same with an activation */
-    {300, 1100, 520, true, false, false, false, ACT_NONE}, /* ... and several blocks of c */
+    {300, 2100, 520, true, false, false, false, ACT_NONE}, /* ... and several blocks of c */
     {3, 1030, 700, false, false, false, true, ACT_SIGMOID}, /* few rows: tasks of columns */
     {1, 520, 600, false, true, false, true, ACT_NONE},      /* a step of decoding */
     {20, 17, 0, false, false, false, false, ACT_SIGMOID},   /* sums of nothing */

@@ -39,7 +39,7 @@ enum {
     A_BYTES = 1 << 20,     /* ... and bytes of op(a), packed, in one pass */
     B_BYTES = 512 << 10,   /* of op(b) panels that share L2 with the rest */
     FAR_BYTES = 4 << 20,   /* a larger bf16 result leaves L2 before it is read */
-    C_BYTES = 1 << 19,     /* of a block of c through all of k */
+    C_BYTES = 1 << 20,     /* of a block of c through all of k */
     PACK_COST = 128,       /* packing an element takes as long as so many multiply-adds */
     PACK_LINES = 256,      /* a task of parallel packing: lines ... */
     PACK_K = 256,          /* ... by k */
