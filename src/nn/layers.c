@@ -52,26 +52,27 @@ static tensor *norm_x(graph *g, const attend_layer *l, tensor *x) {
     return t_layer_norm_half(g, x, l->norm_x, l->norm_x_bias);
 }
 
-/* What the projection w makes of normed rows for attention, keys turned by their positions. */
+/* Columns 0..turned-1 of x, queries and keys, turned by their positions, if these are given. */
+static tensor *turn(graph *g, const attend_layer *l, tensor *x, int64_t turned,
+                    const int32_t *position) {
+    return position ? t_rotary(g, x, 0, turned, l->o.dim / l->o.n_heads, position) : x;
+}
+
+/* What the projection w makes of normed rows for attention. */
 static tensor *project(graph *g, const attend_layer *l, tensor *h, tensor *w,
                        const int32_t *position) {
-    if (!position) return t_linear_half(g, h, w, NULL, ACT_NONE);
-    tensor *x = t_linear(g, h, w, NULL, ACT_NONE);
-    return t_rotary_half(g, x, 0, l->o.dim, l->o.dim / l->o.n_heads, position);
+    return turn(g, l, t_linear_half(g, h, w, NULL, ACT_NONE), l->o.dim, position);
 }
 
 /* Queries, keys and values of the same rows [T, 3D]. */
 static tensor *project_all(graph *g, const attend_layer *l, tensor *h, const int32_t *position) {
-    tensor *x = t_linear_two(g, h, l->wq, l->wkv, !position);
-    if (!position) return x;
-    return t_rotary_half(g, x, 0, 2 * l->o.dim, l->o.dim / l->o.n_heads, position);
+    return turn(g, l, t_linear_two(g, h, l->wq, l->wkv), 2 * l->o.dim, position);
 }
 
 /* The same in floats, for keys that are kept and their queries. */
 static tensor *project_wide(graph *g, const attend_layer *l, tensor *h, tensor *w,
                             const int32_t *position) {
-    tensor *x = t_linear(g, h, w, NULL, ACT_NONE);
-    return position ? t_rotary(g, x, 0, l->o.dim, l->o.dim / l->o.n_heads, position) : x;
+    return turn(g, l, t_linear(g, h, w, NULL, ACT_NONE), l->o.dim, position);
 }
 
 /* x plus what queries q read from keys and values, side by side in kv. */

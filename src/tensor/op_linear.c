@@ -225,12 +225,11 @@ tensor *t_linear_t(graph *g, tensor *x, tensor *w) {
     return linear(g, x, w, true, NULL, ACT_NONE, false);
 }
 
-tensor *t_linear_two(graph *g, tensor *x, tensor *w, tensor *beside, bool half) {
+tensor *t_linear_two(graph *g, tensor *x, tensor *w, tensor *beside) {
     check_linear(x, w, false, NULL);
     check_linear(x, beside, false, NULL);
     int64_t width = w->cols + beside->cols;
-    tensor *y =
-        half && g->be->round ? graph_half(g, x->rows, width) : graph_result(g, x->rows, width);
+    tensor *y = g->be->round ? graph_half(g, x->rows, width) : graph_result(g, x->rows, width);
     matmul mm = forward_of(x, w, false, y, y->v, 0),
            more = forward_of(x, beside, false, y, y->v, w->cols);
     g->be->matmul(&mm);

@@ -132,16 +132,16 @@ typedef struct rotary_record {
     int64_t begin, end, head_width;
     angles a;
     const backend *be;
-    float *rows; /* [workers, cols] of a half, before it is rounded or after it is widened */
+    float *rows; /* [workers, cols] between halves */
 } rotary_record;
 
-/* One direction of it. */
+/* One direction of it, between floats or between halves. */
 typedef struct turning {
     const rotary_record *o;
     const float *from;
-    const bf16 *from16; /* instead of from */
     float *to;
-    bf16 *to16; /* instead of to */
+    const bf16 *from16;
+    bf16 *to16;
     float sign; /* -1 turns back */
     bool add;   /* to += rather than = */
 } turning;
@@ -153,35 +153,57 @@ static void move(const turning *t, int64_t n, const float *from, float *to) {
         memcpy(to, from, (size_t)n * sizeof *to);
 }
 
+static void turn_heads(const turning *t, int64_t r, const float *from, float *to) {
+    const rotary_record *o = t->o;
+    const float *sin = o->a.sin + angle_row(&o->a, r), *cos = o->a.cos + angle_row(&o->a, r);
+    for (int64_t c = o->begin; c < o->end; c += o->head_width)
+        o->be->rotate(o->a.half, sin, cos, t->sign, from + c, to + c, t->add);
+}
+
 static void turn_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    (void)worker;
     const turning *t = arg;
     const rotary_record *o = t->o;
     int64_t cols = o->x->cols;
-    float *row = o->rows ? o->rows + worker * cols : NULL;
     for (int64_t r = begin; r < end; r++) {
-        const float *from = t->from16 ? row : t->from + r * cols;
-        float *to = t->to16 ? row : t->to + r * cols;
-        if (t->from16) o->be->widen(cols, t->from16 + r * cols, row);
+        const float *from = t->from + r * cols;
+        float *to = t->to + r * cols;
         move(t, o->begin, from, to);
-        const float *sin = o->a.sin + angle_row(&o->a, r), *cos = o->a.cos + angle_row(&o->a, r);
-        for (int64_t c = o->begin; c < o->end; c += o->head_width)
-            o->be->rotate(o->a.half, sin, cos, t->sign, from + c, to + c, t->add);
+        turn_heads(t, r, from, to);
         move(t, cols - o->end, from + o->end, to + o->end);
-        if (t->to16) o->be->round(cols, row, t->to16 + r * cols);
+    }
+}
+
+static void turn_halves_piece(void *arg, int64_t begin, int64_t end, int worker) {
+    const turning *t = arg;
+    const rotary_record *o = t->o;
+    int64_t cols = o->x->cols, turned = o->end - o->begin;
+    float *row = o->rows + worker * cols;
+    for (int64_t r = begin; r < end; r++) {
+        const bf16 *from = t->from16 + r * cols;
+        bf16 *to = t->to16 + r * cols;
+        o->be->widen(turned, from + o->begin, row + o->begin);
+        turn_heads(t, r, row, row);
+        memcpy(to, from, (size_t)o->begin * sizeof *to);
+        o->be->round(turned, row + o->begin, to + o->begin);
+        memcpy(to + o->end, from + o->end, (size_t)(cols - o->end) * sizeof *to);
     }
 }
 
 static void rotary_back(graph *g, record *r) {
     rotary_record *o = (rotary_record *)r;
-    bool fresh;
     turning t = {.o = o, .from = r->y->d, .from16 = r->y->dh, .sign = -1};
-    t.to = graph_grad_fresh(g, o->x, &fresh);
+    bool fresh = true;
+    if (t.from16)
+        t.to16 = graph_grad_half(g, o->x);
+    else
+        t.to = graph_grad_fresh(g, o->x, &fresh);
     t.add = !fresh;
-    par_range(o->x->rows, rows_grain(o->x->cols), turn_piece, &t);
+    par_range(o->x->rows, rows_grain(o->x->cols), t.from16 ? turn_halves_piece : turn_piece, &t);
 }
 
-static tensor *rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
-                      const int32_t *position, bool half) {
+tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
+                 const int32_t *position) {
     MUST(0 <= begin && begin <= end && end <= x->cols,
          "rotary: columns %" PRId64 "..%" PRId64 " of " SHAPE, begin, end, OF(x));
     MUST(head_width > 0 && head_width % 2 == 0 && (end - begin) % head_width == 0,
@@ -190,31 +212,20 @@ static tensor *rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t h
     int64_t pairs = head_width / 2;
     double *frequency = ARENA_ARRAY(g->arena, double, pairs);
     for (int64_t i = 0; i < pairs; i++) frequency[i] = pow(10000, -(double)i / (double)pairs);
-    half = half && g->be->round;
-    tensor *y = half ? graph_half(g, x->rows, x->cols) : graph_result(g, x->rows, x->cols);
+    tensor *y = x->h ? graph_half(g, x->rows, x->cols) : graph_result(g, x->rows, x->cols);
     rotary_record o = {.x = x,
                        .begin = begin,
                        .end = end,
                        .head_width = head_width,
                        .a = make_angles(g, x->rows, position, pairs, frequency),
                        .be = g->be};
-    if (half) o.rows = ARENA_ARRAY(g->arena, float, par_threads() * x->cols);
-    turning t = {.o = &o, .from = x->v, .to = y->v, .to16 = y->h, .sign = 1};
-    par_range(x->rows, rows_grain(x->cols), turn_piece, &t);
+    if (x->h) o.rows = ARENA_ARRAY(g->arena, float, par_threads() * x->cols);
+    turning t = {.o = &o, .from = x->v, .to = y->v, .from16 = x->h, .to16 = y->h, .sign = 1};
+    par_range(x->rows, rows_grain(x->cols), x->h ? turn_halves_piece : turn_piece, &t);
     if (graph_wants(g, x)) {
         rotary_record *kept = RECORD(g, rotary_record, y, rotary_back);
         o.r = kept->r;
         *kept = o;
     }
     return y;
-}
-
-tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
-                 const int32_t *position) {
-    return rotary(g, x, begin, end, head_width, position, false);
-}
-
-tensor *t_rotary_half(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
-                      const int32_t *position) {
-    return rotary(g, x, begin, end, head_width, position, true);
 }

@@ -83,17 +83,17 @@ tensor *t_add_sinusoid(graph *g, tensor *x, const int32_t *position);
  *
  * Where products round their factors to bf16 anyway (a backend with `round`), a result that goes
  * into nothing but products can be rounded by who makes it: half the bytes to write and read, and
- * a factor that needs only be copied into panels. t_layer_norm_half, t_linear_half and
- * t_rotary_half give such a result, elsewhere that of t_layer_norm, t_linear and t_rotary.
- * A half may be x of t_linear and of its kin, or all three of q, k and v of an attention,
- * which then gives a half too. It has one reader, which also makes its gradient in bf16. */
+ * a factor that needs only be copied into panels. t_layer_norm_half, t_linear_half
+ * and t_linear_two give such a result, elsewhere floats.
+ * A half may be x of t_linear and of its kin, of t_rotary, or all three of q, k and v of an
+ * attention; these two then give a half too. It has one reader, which also makes its gradient in bf16. */
 
 /* ---- linear algebra ---- */
 /* act(x w + b): x [T, D], w [D, F], b [1, F] or NULL. */
 tensor *t_linear(graph *g, tensor *x, tensor *w, tensor *b, activation act);
 tensor *t_linear_half(graph *g, tensor *x, tensor *w, tensor *b, activation act); /* w a leaf */
-/* [x w | x beside], which one reader makes of x; a half where wished. Leaf weights. */
-tensor *t_linear_two(graph *g, tensor *x, tensor *w, tensor *beside, bool half);
+/* [x w | x beside], so that x has one reader; a half. Leaf weights. */
+tensor *t_linear_two(graph *g, tensor *x, tensor *w, tensor *beside);
 /* base + dropout(x w + b): what a layer adds to its residual stream. */
 tensor *t_linear_onto(graph *g, tensor *base, tensor *x, tensor *w, tensor *b, float dropout);
 tensor *t_linear_t(graph *g, tensor *x, tensor *w); /* x w^T: w [F, D] (tied tables) */
@@ -121,8 +121,6 @@ tensor *t_normalize(graph *g, tensor *x); /* rows to unit length; a zero row sta
  * heads of head_width; the other columns are copied. */
 tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
                  const int32_t *position);
-tensor *t_rotary_half(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_width,
-                      const int32_t *position);
 
 /* A view of columns col..col+width-1, so that one product can make q, k and v together. */
 typedef struct columns {

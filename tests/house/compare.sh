@@ -93,12 +93,13 @@ prints 'one round'
 prints '| `train.generator.d256` | tokens/s | 4,000 | 20 % |  |  |  |'
 
 # a time limit on the whole run: the table of what there is
+rm "$folder/err" # so that the wait below sees this run's
 status=0
 "$compare" --peers-dir "$folder/peers" --peers "$folder/venv" --raglan "$folder/raglan" --threads 3 \
     --only train,answer --modes bf16 >"$folder/out" 2>"$folder/err" &
 child=$!
 for _ in $(seq 600); do
-    grep -q 'train_torch.py generator' "$folder/err" && break
+    grep -qs 'train_torch.py generator' "$folder/err" && break
     sleep .1
 done
 kill -TERM $child

@@ -55,7 +55,7 @@ MAKE(linear_onto_itself) {
 }
 
 MAKE(linear_two) {
-    return t_linear_two(g, in[0], in[1], in[2], false);
+    return t_linear_two(g, in[0], in[1], in[2]);
 }
 
 static const grad_case elementwise[] = {

@@ -237,7 +237,7 @@ static float layer(const backend *be, float *gradient) {
     arena *a = arena_new(0);
     graph *g = graph_new(a, be, true);
     tensor *h = t_layer_norm_half(g, &leaf[0], &leaf[1], &leaf[2]);
-    tensor *qkv = t_linear_two(g, h, &leaf[3], &leaf[4], true);
+    tensor *qkv = t_linear_two(g, h, &leaf[3], &leaf[4]);
     spans s = {2, rows};
     h = t_attention(g, (columns){qkv, 0}, (columns){qkv, WIDTH}, (columns){qkv, 2 * WIDTH}, WIDTH,
                     4, s, s, false);
@@ -246,7 +246,7 @@ static float layer(const backend *be, float *gradient) {
     tensor *wide = t_linear_half(g, h, &leaf[5], NULL, ACT_RELU);
     x = t_linear_onto(g, x, wide, &leaf[6], NULL, 0.1f);
     h = t_layer_norm_half(g, x, &leaf[1], &leaf[2]);
-    tensor *q = t_rotary_half(g, t_linear(g, h, &leaf[3], NULL, ACT_NONE), 0, WIDTH, 8, position);
+    tensor *q = t_rotary(g, t_linear_half(g, h, &leaf[3], NULL, ACT_NONE), 0, WIDTH, 8, position);
     h = t_layer_norm_half(g, x, &leaf[1], &leaf[2]);
     tensor *kv = t_linear_half(g, h, &leaf[4], NULL, ACT_NONE);
     h = t_attention(g, (columns){q, 0}, (columns){kv, 0}, (columns){kv, WIDTH}, WIDTH, 4, s, s,
