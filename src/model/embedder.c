@@ -42,10 +42,13 @@ void embed_precisely(retriever *m, const backend *be) {
     m->be = be;
 }
 
-static void run(retriever *m, const int32_t *ids, const span *texts, int64_t n, text_kind kind,
-                float *out) {
+/* narrow: as retriever_reads says of all of them. */
+static void run(retriever *m, const backend *be, bool narrow, const int32_t *ids, const span *texts,
+                int64_t n, text_kind kind, float *out) {
     graph *g = inference_graph(m);
-    tensor *v = retriever_encode(m, g, ids, (spans){n, texts}, kind, true);
+    spans s = {n, texts};
+    tensor *v = narrow ? retriever_read(m, g, be, ids, s, kind)
+                       : retriever_encode(m, g, ids, s, kind, true);
     memcpy(out, v->v, (size_t)(n * m->c.embedding_dim) * sizeof(float));
     graph_reset(g, 0);
 }
@@ -71,13 +74,14 @@ void embed_texts(retriever *m, const int32_t *ids, const span *texts, int64_t n,
     for (int64_t i = 0, j; i < n; i = j) {
         /* spans of this batch, moved to begin at the batch's first token */
         int64_t first = texts[i].begin, last = first;
+        bool narrow = retriever_reads(m, be, texts[i]);
         for (j = i; j < n && (j == i || texts[j].end - first <= BATCH_TOKENS); j++) {
-            if (texts[j].begin != last) break;
+            if (texts[j].begin != last || retriever_reads(m, be, texts[j]) != narrow) break;
             int64_t end = texts[j].end - first;
             s[j - i] = (span){texts[j].begin - first, end < EMBED_TEXT_MAX ? end : EMBED_TEXT_MAX};
             last = texts[j].end;
         }
-        run(m, ids + first, s, j - i, kind, out + i * m->c.embedding_dim);
+        run(m, be, narrow, ids + first, s, j - i, kind, out + i * m->c.embedding_dim);
     }
     free(s);
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/read.h"
+
 retriever_config retriever_defaults(void) {
     return (retriever_config){.dim = 256,
                               .embedding_dim = 256,
@@ -185,6 +187,7 @@ void retriever_free(retriever *m) {
     arena_free(m->inference_arena);
     params_free(m->p);
     bert_free(m->bert);
+    desks_free(m->desks);
     free(m->attends);
     free(m->feeds);
     free(m);

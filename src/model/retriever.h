@@ -44,6 +44,7 @@ typedef struct retriever {
     graph *inference;  /* made by the embedder at first use, and its memory */
     arena *inference_arena;
     bert *bert;            /* NULL: our own, and these: */
+    struct desks *desks;   /* memory of retriever_read, made at first use */
     tensor *embedding;     /* [V, D] */
     tensor *token_weight;  /* [V, 2]: as question, as passage */
     tensor *marker;        /* [2, D] */
@@ -70,5 +71,12 @@ void retriever_free(retriever *m);
  * (BERT: what its two marks alone give). use_blocks false leaves the transformer out (bag alone; the first stage of training). */
 tensor *retriever_encode(retriever *m, graph *g, const int32_t *ids, spans texts, text_kind kind,
                          bool use_blocks);
+
+/* The same, blocks included, without a tape (retriever_read.c): texts one after another, for each of
+ * which retriever_reads says that this backend, these widths and its length allow it. The result and
+ * scratch are the graph's. One thread at a time. */
+bool retriever_reads(const retriever *m, const backend *be, span text);
+tensor *retriever_read(retriever *m, graph *g, const backend *be, const int32_t *ids, spans texts,
+                       text_kind kind);
 
 #endif

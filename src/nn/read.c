@@ -61,7 +61,7 @@ void desks_turn(desks *d, int64_t head_width, int64_t n) {
 
 desk *desk_at(desks *all, int worker, int64_t rows) {
     desk *d = &all->at[worker];
-    if (rows <= d->rows) return d;
+    if (d->of && rows <= d->rows) return d;
     clear(d);
     size_t n = (size_t)(rows + NARROW_SPARE);
     d->of = all;
@@ -83,6 +83,10 @@ static const float eps = 1e-5f; /* t_layer_norm's */
 
 void read_norm(desk *d, int64_t rows, const tensor *gain, const tensor *bias) {
     narrow_norm(rows, d->of->dim, eps, d->x, NULL, gain, bias, d->xs);
+}
+
+void read_norm_after(desk *d, int64_t rows, const tensor *gain, const tensor *bias) {
+    narrow_norm_after(rows, d->of->dim, eps, d->x, NULL, gain, bias, d->xs);
 }
 
 void read_attend(const attend_layer *l, desk *d, int64_t rows, spans s, const int32_t *position) {

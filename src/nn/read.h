@@ -42,5 +42,7 @@ void read_attend(const attend_layer *l, desk *d, int64_t rows, spans s, const in
 void read_feed(const feed_layer *l, desk *d, int64_t rows);
 /* d->xs = norm(d->x). */
 void read_norm(desk *d, int64_t rows, const tensor *gain, const tensor *bias);
+/* The same, and into d->x. */
+void read_norm_after(desk *d, int64_t rows, const tensor *gain, const tensor *bias);
 
 #endif

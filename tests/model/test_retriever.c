@@ -1,4 +1,5 @@
 /* The retriever: what its vectors are, and that nothing but the text decides them. */
+#include "model/embedder.h"
 #include "small.h"
 #include "util/par.h"
 
@@ -196,6 +197,56 @@ static void only_the_text_decides_its_vector_at_larger_sizes(void **state) {
     retriever_free(m);
 }
 
+/* What the embedder makes of texts of none to three windows, of which those of one are read on narrow
+ * rows: the graph's vectors within rounding, and the same bytes alone, together and by 1 or 3 threads. */
+static void narrow_rows_give_the_vectors_of_the_graph(void **state) {
+    (void)state;
+    enum { N = 24, E = 48 };
+    static const char *const names[] = {"bf16", "amx"};
+    retriever_config c = {.vocab = 500,
+                          .dim = 64,
+                          .embedding_dim = E,
+                          .window = 40,
+                          .n_blocks = 2,
+                          .n_heads = 2,
+                          .bag = true,
+                          .unit = true};
+    retriever *m = retriever_new(&c, NULL, 3, false);
+    randomize(m->p, 4, .1);
+    arena *a = arena_new((size_t)1 << 20);
+    rng r = rng_new(5);
+    span at[N];
+    int64_t n = 0;
+    for (int i = 0; i < N; i++) {
+        at[i].begin = n;
+        at[i].end = n += i == 7 ? 0 : rng_below(&r, i % 4 ? 40 : 120);
+    }
+    int32_t *ids = random_ids(a, &r, 500, n);
+    static float want[N * E], got[N * E], alone[E];
+    embed_precisely(m, backend_ref());
+    embed_texts(m, ids, at, N, TEXT_PASSAGE, want);
+    for (int f = 0; f < 4; f++) {
+        const backend *be;
+        if (backend_find(names[f / 2], &be) || !be->narrow) continue;
+        embed_precisely(m, f % 2 ? backend_int8(be) : be);
+        par_threads_set(3);
+        embed_texts(m, ids, at, N, TEXT_PASSAGE, got);
+        par_threads_set(1);
+        for (int i = 0; i < N; i++) {
+            double like = 0;
+            for (int k = 0; k < E; k++) like += (double)got[i * E + k] * (double)want[i * E + k];
+            bool is_empty = at[i].end == at[i].begin;
+            assert_true(is_empty ? like == 0 : like > (f % 2 ? .997 : .9998));
+            embed_texts(m, ids, &at[i], 1, TEXT_PASSAGE, alone);
+            assert_memory_equal(alone, got + i * E, sizeof alone);
+        }
+        par_threads_set(0);
+    }
+    err_clear();
+    arena_free(a);
+    retriever_free(m);
+}
+
 static void empty_texts_have_zero_vectors(void **state) {
     (void)state;
     int32_t ids[] = {7, 8};
@@ -327,6 +378,7 @@ int main(void) {
         cmocka_unit_test(texts_of_any_number_of_windows_recur_as_by_hand),
         cmocka_unit_test(only_the_text_decides_its_vector),
         cmocka_unit_test(only_the_text_decides_its_vector_at_larger_sizes),
+        cmocka_unit_test(narrow_rows_give_the_vectors_of_the_graph),
         cmocka_unit_test(empty_texts_have_zero_vectors),
         cmocka_unit_test(questions_and_passages_are_told_apart),
         cmocka_unit_test(blocks_can_be_left_out_of_a_bag),
