@@ -77,4 +77,15 @@ static inline reader_question random_question(arena *a, rng *r, int64_t vocab, i
     q.passages = p;
     return q;
 }
+
+/* The families of this processor that read on narrow rows, and each of them with bytes. */
+static inline int narrow_families(const backend *out[4]) {
+    static const char *const names[] = {"bf16", "amx"};
+    int n = 0;
+    for (int i = 0; i < 2; i++)
+        if (!backend_find(names[i], &out[n]) && out[n]->narrow) n++;
+    for (int i = 0, found = n; i < found; i++) out[n++] = backend_int8(out[i]);
+    err_clear();
+    return n;
+}
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "cmocka_all.h"
 #include "model/embedder.h"
+#include "small.h"
 #include "temp.h"
 #include "text/tokenizer.h"
 #include "util/json.h"
@@ -333,17 +334,6 @@ static double cosine(const float *a, const float *b) {
         bb += (double)b[j] * b[j];
     }
     return ab / sqrt(aa * bb);
-}
-
-/* The families of this processor that read on narrow rows, and each of them with bytes. */
-static int narrow_families(const backend *out[4]) {
-    static const char *const names[] = {"bf16", "amx"};
-    int n = 0;
-    for (int i = 0; i < 2; i++)
-        if (!backend_find(names[i], &out[n]) && out[n]->narrow) n++;
-    for (int i = 0, found = n; i < found; i++) out[n++] = backend_int8(out[i]);
-    err_clear();
-    return n;
 }
 
 static void vectors_of_narrow_rows_are_those_of_the_graph(void **state) {

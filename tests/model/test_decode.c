@@ -217,17 +217,6 @@ static float *read_all(generator *m, const backend *be, arena *a, const reader_b
     return all;
 }
 
-/* The families of this processor that read on narrow rows, and each of them with bytes. */
-static int narrow_families(const backend *out[4]) {
-    static const char *const names[] = {"bf16", "amx"};
-    int n = 0;
-    for (int i = 0; i < 2; i++)
-        if (!backend_find(names[i], &out[n]) && out[n]->narrow) n++;
-    for (int i = 0, found = n; i < found; i++) out[n++] = backend_int8(out[i]);
-    err_clear();
-    return n;
-}
-
 static void narrow_rows_are_those_of_the_graph_within_rounding(void **state) {
     (void)state;
     fixture f = fixture_of(VOCAB);
