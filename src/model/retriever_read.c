@@ -2,6 +2,7 @@
  * chunk of texts at a time, for texts of one window. Those of several, whose state has to wait for
  * the window before, are left to the graph. The last two products are of a row a text: the graph's
  * too. Differs from the graph by what rounding between products does. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ static void embed_text(const reading *r, span text, float *x, float *bag) {
     int64_t dim = m->c.dim, rows = text.end - text.begin;
     for (int64_t t = 0; t < rows; t++, x += dim) {
         int32_t id = r->ids[text.begin + t];
+        MUST(0 <= id && id < m->c.vocab, "token %d of a vocabulary of %" PRId64, id, m->c.vocab);
         const float *e = m->embedding->v + id * dim, *place = r->places + t * dim;
         for (int64_t j = 0; j < dim; j++) x[j] = e[j] + place[j];
         if (m->c.bag) add_scaled(dim, m->token_weight->v[2 * id + (int)r->kind], e, bag);
@@ -90,11 +92,14 @@ bool retriever_reads(const retriever *m, const backend *be, span text) {
 tensor *retriever_read(retriever *m, graph *g, const backend *be, const int32_t *ids, spans texts,
                        text_kind kind) {
     arena *a = graph_arena(g);
-    int64_t n = 0, rows = 0, longest = 1, dim = m->c.dim;
+    int64_t n = 0, rows = 0, longest = 1, dim = m->c.dim, all = 0;
+    for (int64_t i = 0; i < texts.n; i++) all += texts.at[i].end - texts.at[i].begin;
+    int64_t even = (all + par_threads() - 1) / par_threads(); /* of a thread */
+    int64_t most = even < CHUNK_ROWS ? even : CHUNK_ROWS;
     span *chunks = ARENA_ARRAY(a, span, texts.n + 1);
     for (int64_t i = 0; i < texts.n; i++) {
         int64_t more = texts.at[i].end - texts.at[i].begin;
-        if (n == 0 || rows + more > CHUNK_ROWS) chunks[n++] = (span){i, i}, rows = 0;
+        if (n == 0 || rows + more > most) chunks[n++] = (span){i, i}, rows = 0;
         chunks[n - 1].end = i + 1;
         rows += more;
         longest = more > longest ? more : longest;

@@ -44,8 +44,9 @@ void pack_forget(pack_cache *p); /* pack again at next use; the memory stays */
  * `accumulate`); then, with y16 [m, n] that act gave, c16 = act'(y16) * op(a) op(b). There
  * `plus` may add another product of the same m and n, of bf16 and a leaf weight like the first (its a16,
  * lda, b, packs and their kin count), before it is rounded.
- * `then` is called for ranges of rows of c, each row once, when they are complete, from the
- * thread that made them: while they are near. */
+ * `then` is called for ranges of rows of c, each row once, when they are complete; from the
+ * thread that made them, while they are near, where a task makes whole rows. Ranges begin at
+ * multiples of 4 rows. */
 typedef struct matmul {
     int64_t m, n, k;
     const float *a;

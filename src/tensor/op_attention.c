@@ -20,25 +20,33 @@ static bool all_paired(spans own, spans other, const tensor *t) {
     return spans_cover(own, t->rows);
 }
 
-/* The gradient of a half, zeros where no pair of spans writes. One tensor may be queries, keys and
- * values. */
-static bf16 *grad_half(graph *g, columns c, spans own, spans other) {
-    tensor *t = c.of;
-    bool is_new = !t->dh;
-    if (is_new) graph_grad_half(g, t);
-    MUST(t->dh, "attention: of q, k and v, halves, only some want gradients");
-    if (is_new && !all_paired(own, other, t))
-        memset(t->dh, 0, (size_t)(t->rows * t->cols) * sizeof *t->dh);
-    return t->dh + c.col;
+/* Makes the gradients of the halves that q, k and v are columns of, zeros where none of the three
+ * is written: rows of no pair of spans, columns beside them. One tensor may be all three. */
+static void make_grads(graph *g, const attention_record *a, spans qs, spans kvs) {
+    const columns *part[3] = {&a->q, &a->k, &a->v};
+    for (int i = 0; i < 3; i++) {
+        tensor *t = part[i]->of;
+        if ((i > 0 && t == a->q.of) || (i > 1 && t == a->k.of)) continue;
+        int64_t written = 0;
+        bool paired = true;
+        for (int j = i; j < 3; j++) {
+            if (part[j]->of != t) continue;
+            written += a->at.width;
+            paired = paired && all_paired(j ? kvs : qs, j ? qs : kvs, t);
+        }
+        bf16 *d = graph_grad_half(g, t);
+        MUST(d, "attention: of q, k and v, halves, only some want gradients");
+        if (!paired || written < t->cols) memset(d, 0, (size_t)(t->rows * t->cols) * sizeof *d);
+    }
 }
 
 static void halves_back(graph *g, attention_record *a, tensor *y) {
     attention at = a->at;
-    spans qs = {at.n_spans, at.q_spans}, kvs = {at.n_spans, at.kv_spans};
+    make_grads(g, a, (spans){at.n_spans, at.q_spans}, (spans){at.n_spans, at.kv_spans});
     at.dout16 = y->dh;
-    at.dq16 = grad_half(g, a->q, qs, kvs);
-    at.dk16 = grad_half(g, a->k, kvs, qs);
-    at.dv16 = grad_half(g, a->v, kvs, qs);
+    at.dq16 = a->q.of->dh + a->q.col;
+    at.dk16 = a->k.of->dh + a->k.col;
+    at.dv16 = a->v.of->dh + a->v.col;
     g->be->attention_backward(&at);
 }
 
@@ -78,6 +86,8 @@ tensor *t_attention(graph *g, columns q, columns k, columns v, int64_t width, in
     bool half = q.of->h;
     MUST(half == (k.of->h != NULL) && half == (v.of->h != NULL),
          "attention: of q, k and v some are halves");
+    MUST(q.of->act == ACT_NONE && k.of->act == ACT_NONE && v.of->act == ACT_NONE,
+         "attention: a half behind an activation goes into products alone");
     int64_t rows = q.of->rows;
     tensor *y = half ? graph_half(g, rows, width) : graph_result(g, rows, width);
     if (!spans_cover(q_spans, rows)) {

@@ -209,6 +209,7 @@ tensor *t_rotary(graph *g, tensor *x, int64_t begin, int64_t end, int64_t head_w
     MUST(head_width > 0 && head_width % 2 == 0 && (end - begin) % head_width == 0,
          "rotary: %" PRId64 " columns in heads of %" PRId64 ", wanted whole heads of even width",
          end - begin, head_width);
+    MUST(x->act == ACT_NONE, "rotary: a half behind an activation goes into products alone");
     int64_t pairs = head_width / 2;
     double *frequency = ARENA_ARRAY(g->arena, double, pairs);
     for (int64_t i = 0; i < pairs; i++) frequency[i] = pow(10000, -(double)i / (double)pairs);

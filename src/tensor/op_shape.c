@@ -10,6 +10,7 @@
 tensor *t_rows(graph *g, tensor *x, int64_t begin, int64_t end) {
     MUST(0 <= begin && begin <= end && end <= x->rows, "rows: %" PRId64 "..%" PRId64 " of " SHAPE,
          begin, end, OF(x));
+    MUST(x->v, "rows of a half");
     tensor *y = arena_push(g->arena, sizeof *y);
     y->rows = end - begin;
     y->cols = x->cols;

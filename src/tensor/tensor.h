@@ -30,7 +30,7 @@ typedef struct tensor {
     struct tensor *base; /* set by t_rows: the tensor whose rows these are */
     bf16 *h;             /* a half (see below): its values, v is NULL */
     bf16 *dh;            /* of a half: its gradient instead of d, ... */
-    activation act; /* ... times the slope of act at h: the gradient before this activation */
+    activation act;      /* ... times the slope of act at h: the gradient before this activation */
 } tensor;
 
 /* Rows begin..end-1. Lists of spans are borrowed by the operators until graph_reset. */
@@ -86,7 +86,8 @@ tensor *t_add_sinusoid(graph *g, tensor *x, const int32_t *position);
  * a factor that needs only be copied into panels. t_layer_norm_half, t_linear_half
  * and t_linear_two give such a result, elsewhere floats.
  * A half may be x of t_linear and of its kin, of t_rotary, or all three of q, k and v of an
- * attention; these two then give a half too. It has one reader, which also makes its gradient in bf16. */
+ * attention; these two then give a half too. It has one reader, which also makes its gradient in bf16, and in
+ * training the weight it meets is a leaf. */
 
 /* ---- linear algebra ---- */
 /* act(x w + b): x [T, D], w [D, F], b [1, F] or NULL. */

@@ -108,7 +108,7 @@ typedef struct large {
     activation act; /* ACT_NONE: no bias either */
 } large;
 
-/* Tasks of 256 rows, 1 MiB of c or 512 KiB of b at a time, 512 bytes to 2 KiB of k in a pass: each shape
+/* Tasks of 512 rows, 1 MiB of c or 512 KiB of b at a time, 512 bytes to 2 KiB of k in a pass: each shape
  * crosses some. */
 static const large shapes[] = {
     {600, 70, 40, false, false, false, true, ACT_RELU},    /* several tasks of rows */
@@ -168,6 +168,22 @@ static void products_agree_with_ref_on_shapes_larger_than_their_blocks(void **st
     for (int i = 0; i < N_SHAPES; i++) wanted[i] = product_of(backend_ref(), &shapes[i]);
     with_each_family(check_large);
     for (int i = 0; i < N_SHAPES; i++) free(wanted[i]);
+}
+
+static void check_company(const backend *be) {
+    for (int way = 0; way < 4; way++) {
+        large many = {40, 70, 3000, false, way & 1, false, way & 2, ACT_NONE}, alone = many;
+        alone.m = 1;
+        float *c = product_of(be, &many), *row = product_of(be, &alone);
+        assert_memory_equal(c, row, (size_t)many.n * sizeof *c);
+        free(c);
+        free(row);
+    }
+}
+
+static void a_row_of_long_sums_is_the_same_alone_and_among_others(void **state) {
+    (void)state;
+    with_each_family(check_company);
 }
 
 /* ---- threads ---- */
@@ -383,6 +399,7 @@ int main(void) {
         cmocka_unit_test(without_a_wish_amx_is_taken_where_it_is),
         cmocka_unit_test(the_environment_forces_a_family),
         cmocka_unit_test(products_agree_with_ref_on_shapes_larger_than_their_blocks),
+        cmocka_unit_test(a_row_of_long_sums_is_the_same_alone_and_among_others),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
         cmocka_unit_test(a_packed_copy_follows_its_weight),
         cmocka_unit_test(a_packed_copy_serves_one_family_after_another),

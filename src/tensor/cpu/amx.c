@@ -87,21 +87,22 @@ static void kernel(int64_t k, const char *a, const char *b, int64_t rows, int64_
         tiles_end(c, ldc, true);
         return;
     }
+    /* a block with an edge adds up in tiles as well, so that a row's sums do not depend on the others */
     _Alignas(64) float whole[LINES * LINES];
-    tiles_zero();
-    multiply(k, a, b, rows > 16, cols > 16);
-    tiles_end(whole, LINES, true);
     __mmask16 m0 = cols >= 16 ? 0xffff : (__mmask16)((1u << cols) - 1);
     __mmask16 m1 = cols <= 16 ? 0 : (__mmask16)((1u << (cols - 16)) - 1);
+    for (int64_t r = 0; add && r < LINES; r++) {
+        bool is_row = r < rows;
+        _mm512_store_ps(whole + r * LINES, _mm512_maskz_loadu_ps(is_row ? m0 : 0, c + r * ldc));
+        _mm512_store_ps(whole + r * LINES + 16,
+                        _mm512_maskz_loadu_ps(is_row ? m1 : 0, c + r * ldc + 16));
+    }
+    tiles_begin(whole, LINES, add);
+    multiply(k, a, b, rows > 16, cols > 16);
+    tiles_end(whole, LINES, true);
     for (int64_t r = 0; r < rows; r++, c += ldc) {
-        __m512 left = _mm512_load_ps(whole + r * LINES);
-        __m512 right = _mm512_load_ps(whole + r * LINES + 16);
-        if (add) {
-            left = _mm512_add_ps(left, _mm512_maskz_loadu_ps(m0, c));
-            right = _mm512_add_ps(right, _mm512_maskz_loadu_ps(m1, c + 16));
-        }
-        _mm512_mask_storeu_ps(c, m0, left);
-        _mm512_mask_storeu_ps(c + 16, m1, right);
+        _mm512_mask_storeu_ps(c, m0, _mm512_load_ps(whole + r * LINES));
+        _mm512_mask_storeu_ps(c + 16, m1, _mm512_load_ps(whole + r * LINES + 16));
     }
 }
 

@@ -115,6 +115,7 @@ const char *gemm_cached(const gemm_kind *g, const matmul *mm);
  * that are lines (along_k) or elements. */
 gemm_lines gemm_lines_at(const float *x, const bf16 *x16, int64_t ld, bool along_k, int64_t line,
                          int64_t k);
+/* c [m, n] = (+=) panels times panels on this thread; panels as made with their own k. */
 void gemm_block(const gemm_kind *g, int64_t m, int64_t n, int64_t k, const char *a, const char *b,
                 float *c, int64_t ldc, bool add);
 

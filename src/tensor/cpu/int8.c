@@ -346,11 +346,11 @@ static void product_task(void *arg, int64_t at, int worker) {
     float sx[MC];
     p->kind->round_rows(m, mm->k, mm->a + i0 * mm->lda, mm->lda, a, p->kp, sx);
     multiply(p, a, sx, i0, m, j0, n);
-    if (mm->act == ACT_NONE) return;
-    for (int64_t i = i0; i < i0 + m; i++) {
+    for (int64_t i = i0; mm->act != ACT_NONE && i < i0 + m; i++) {
         float *c = mm->c + i * mm->ldc + j0;
         p->base->activate(n, mm->act, c, c);
     }
+    if (mm->then && p->col_cuts == 1) mm->then(mm->then_arg, i0, i0 + m);
 }
 
 static void run(const int8_kind *kind, const backend *base, const matmul *mm) {
@@ -369,7 +369,7 @@ static void run(const int8_kind *kind, const backend *base, const matmul *mm) {
     p.cols = round_up(cuts(mm->n, most(1, wanted / row_cuts)), COLS);
     p.col_cuts = cuts(mm->n, p.cols);
     par_for(row_cuts * p.col_cuts, product_task, &p);
-    if (mm->then) mm->then(mm->then_arg, 0, mm->m);
+    if (mm->then && p.col_cuts > 1) mm->then(mm->then_arg, 0, mm->m);
 }
 
 /* ---- one backend for each family ---- */

@@ -29,7 +29,7 @@ typedef struct loop {
 
 /* Factors: pairs of bf16 within -1..1, which are floats in that range, too, and any bytes. */
 enum { N_FACTORS = 4 * 16 * 16 };
-static const uint32_t *factors_new(void) {
+static const uint32_t *random_factors(void) {
     static _Alignas(64) uint32_t x[N_FACTORS];
     rng r = rng_new(1);
     for (int i = 0; i < N_FACTORS; i++) {
@@ -172,7 +172,7 @@ static double timed(const rounds *r) {
 
 /* The turns of a round are found by doubling; then the best round counts. */
 static double rate(const loop *l, double seconds) {
-    rounds r = {l, 1024, factors_new()};
+    rounds r = {l, 1024, random_factors()};
     double least = timed(&r);
     while (least < seconds / ROUNDS) {
         r.turns *= 2;
