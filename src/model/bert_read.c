@@ -84,14 +84,12 @@ static void read_chunk(void *arg, int64_t at, int worker) {
 
 bool bert_read(bert *m, const backend *be, const int32_t *ids, spans texts, float *out) {
     if (!be->narrow || !narrow_fits(m->c.dim, m->c.ffn, m->c.n_heads)) return false;
-    span *chunks = xmalloc((size_t)(texts.n + 1) * sizeof *chunks);
-    int64_t n = 0, rows = 0;
-    for (int64_t i = 0; i < texts.n; i++) {
-        int64_t more = rows_of(m, texts.at[i]);
-        if (n == 0 || rows + more > CHUNK_ROWS) chunks[n++] = (span){i, i}, rows = 0;
-        chunks[n - 1].end = i + 1;
-        rows += more;
-    }
+    span *rows = xmalloc((size_t)(texts.n + 1) * sizeof *rows),
+         *chunks = xmalloc((size_t)(texts.n + 1) * sizeof *chunks);
+    for (int64_t i = 0, at = 0; i < texts.n; at = rows[i++].end)
+        rows[i] = (span){at, at + rows_of(m, texts.at[i])};
+    int64_t n = read_cut((spans){texts.n, rows}, CHUNK_ROWS, chunks);
+    free(rows);
     desks *d = desks_of(&m->desks, be->narrow, m->c.dim, m->c.ffn);
     reading r = {m, ids, texts.at, chunks, d, out};
     par_for(n, read_chunk, &r);

@@ -74,8 +74,9 @@ void embed_texts(retriever *m, const int32_t *ids, const span *texts, int64_t n,
     for (int64_t i = 0, j; i < n; i = j) {
         /* spans of this batch, moved to begin at the batch's first token */
         int64_t first = texts[i].begin, last = first;
-        bool narrow = retriever_reads(m, be, texts[i]);
-        for (j = i; j < n && (j == i || texts[j].end - first <= BATCH_TOKENS); j++) {
+        bool narrow = retriever_reads(m, be, texts[i]); /* these are cut for the threads there */
+        int64_t most = narrow ? ROUND_TOKENS : BATCH_TOKENS;
+        for (j = i; j < n && (j == i || texts[j].end - first <= most); j++) {
             if (texts[j].begin != last || retriever_reads(m, be, texts[j]) != narrow) break;
             int64_t end = texts[j].end - first;
             s[j - i] = (span){texts[j].begin - first, end < EMBED_TEXT_MAX ? end : EMBED_TEXT_MAX};

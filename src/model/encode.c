@@ -156,29 +156,13 @@ static void turn(generator *m, const reader_batch *b) {
     desks_turn(m->desks, m->c.dim / m->c.n_heads, n);
 }
 
-/* Chunks of at most `most` rows, as many as the threads share evenly: how rows are cut changes
- * no result. */
-static int64_t cut(const reader_batch *b, int64_t most, span *chunks) {
-    int64_t threads = par_threads(), wanted = (b->n_rows + most - 1) / most;
-    wanted = (wanted + threads - 1) / threads * threads;
-    most = (b->n_rows + wanted - 1) / (wanted > 0 ? wanted : 1);
-    int64_t n = 0;
-    for (int64_t i = 0; i < b->n_pairs; i++) {
-        bool fits = n > 0 && b->pairs[i].end - b->pairs[chunks[n - 1].begin].begin <= most;
-        if (fits)
-            chunks[n - 1].end = i + 1;
-        else
-            chunks[n++] = (span){i, i + 1};
-    }
-    return n;
-}
-
 void generator_read(generator *m, const backend *be, arena *a, const reader_batch *b,
                     const read_rows *out) {
     int64_t dim = m->c.dim;
     bool is_narrow = be->narrow && narrow_fits(dim, 4 * dim, m->c.n_heads);
     reading r = {.m = m, .b = b, .out = out, .chunks = ARENA_ARRAY(a, span, b->n_pairs)};
-    int64_t n = cut(b, is_narrow ? NARROW_CHUNK : GRAPH_CHUNK, r.chunks);
+    int64_t n =
+        read_cut((spans){b->n_pairs, b->pairs}, is_narrow ? NARROW_CHUNK : GRAPH_CHUNK, r.chunks);
     if (is_narrow) {
         desks_of(&m->desks, be->narrow, dim, 4 * dim);
         turn(m, b);

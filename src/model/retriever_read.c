@@ -92,18 +92,13 @@ bool retriever_reads(const retriever *m, const backend *be, span text) {
 tensor *retriever_read(retriever *m, graph *g, const backend *be, const int32_t *ids, spans texts,
                        text_kind kind) {
     arena *a = graph_arena(g);
-    int64_t n = 0, rows = 0, longest = 1, dim = m->c.dim, all = 0;
-    for (int64_t i = 0; i < texts.n; i++) all += texts.at[i].end - texts.at[i].begin;
-    int64_t even = (all + par_threads() - 1) / par_threads(); /* of a thread */
-    int64_t most = even < CHUNK_ROWS ? even : CHUNK_ROWS;
-    span *chunks = ARENA_ARRAY(a, span, texts.n + 1);
+    int64_t longest = 1, dim = m->c.dim;
     for (int64_t i = 0; i < texts.n; i++) {
-        int64_t more = texts.at[i].end - texts.at[i].begin;
-        if (n == 0 || rows + more > most) chunks[n++] = (span){i, i}, rows = 0;
-        chunks[n - 1].end = i + 1;
-        rows += more;
-        longest = more > longest ? more : longest;
+        int64_t rows = texts.at[i].end - texts.at[i].begin;
+        longest = rows > longest ? rows : longest;
     }
+    span *chunks = ARENA_ARRAY(a, span, texts.n + 1);
+    int64_t n = read_cut(texts, CHUNK_ROWS, chunks);
     desks_of(&m->desks, be->narrow, dim, 4 * dim);
     size_t bytes = (size_t)(texts.n * dim + 1) * sizeof(float);
     reading r = {m,

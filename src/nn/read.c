@@ -73,6 +73,19 @@ desk *desk_at(desks *all, int worker, int64_t rows) {
     return d;
 }
 
+int64_t read_cut(spans texts, int64_t most, span *chunks) {
+    if (texts.n == 0) return 0;
+    int64_t rows = texts.at[texts.n - 1].end - texts.at[0].begin, threads = par_threads(), n = 0;
+    int64_t wanted = ((rows + most - 1) / most + threads - 1) / threads * threads;
+    most = rows > 0 ? (rows + wanted - 1) / wanted : 0;
+    for (int64_t i = 0; i < texts.n; i++) {
+        if (n == 0 || texts.at[i].end - texts.at[chunks[n - 1].begin].begin > most)
+            chunks[n++] = (span){i, i};
+        chunks[n - 1].end = i + 1;
+    }
+    return n;
+}
+
 narrow_rows desk_factor(const desk *d, int64_t rows, int64_t cols, const bf16 *x) {
     return narrow_factor(d->of->kind, rows, cols, x, d->room);
 }

@@ -35,6 +35,10 @@ void desks_free(desks *d); /* NULL is a no-op */
 /* A worker's desk, with room for these rows: what stood on a smaller one is lost. */
 desk *desk_at(desks *d, int worker, int64_t rows);
 
+/* Cuts n texts, spans one after another, into chunks of at most `most` rows (a longer text is one) as
+ * even as the threads can share them. chunks [n] of texts; returns how many. */
+int64_t read_cut(spans texts, int64_t most, span *chunks);
+
 /* bf16 rows as a product's left side. */
 narrow_rows desk_factor(const desk *d, int64_t rows, int64_t cols, const bf16 *x);
 /* d->x [rows, D] through a layer; self-attention in each span; position NULL: no rotary positions. */

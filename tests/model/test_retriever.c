@@ -163,29 +163,41 @@ static void only_the_text_decides_its_vector(void **state) {
     }
 }
 
-/* The same where the fast kernels cut work into pieces: 64 wide, texts of up to three windows. */
-static void only_the_text_decides_its_vector_at_larger_sizes(void **state) {
-    (void)state;
-    enum { N = 24, E = 48 };
+enum { N = 24, E = 48 }; /* texts, width of a vector */
+
+/* 64 wide, in windows of 40. */
+static retriever *wider_retriever(int n_heads, double deviation) {
     retriever_config c = {.vocab = 500,
                           .dim = 64,
                           .embedding_dim = E,
                           .window = 40,
                           .n_blocks = 2,
-                          .n_heads = 4,
+                          .n_heads = n_heads,
                           .bag = true,
                           .unit = true};
     retriever *m = retriever_new(&c, NULL, 3, false);
-    randomize(m->p, 4, .05);
-    arena *a = arena_new((size_t)1 << 20);
+    randomize(m->p, 4, deviation);
+    return m;
+}
+
+/* Tokens of N texts of none to three windows, and where each stands. */
+static int32_t *ragged_texts(arena *a, span at[N]) {
     rng r = rng_new(5);
-    span at[N];
     int64_t n = 0;
     for (int i = 0; i < N; i++) {
         at[i].begin = n;
-        at[i].end = n += rng_below(&r, i % 4 ? 40 : 120);
+        at[i].end = n += i == 7 ? 0 : rng_below(&r, i % 4 ? 40 : 120);
     }
-    int32_t *ids = random_ids(a, &r, 500, n);
+    return random_ids(a, &r, 500, n);
+}
+
+/* The same where the fast kernels cut work into pieces: 64 wide, texts of up to three windows. */
+static void only_the_text_decides_its_vector_at_larger_sizes(void **state) {
+    (void)state;
+    retriever *m = wider_retriever(4, .05);
+    arena *a = arena_new((size_t)1 << 20);
+    span at[N];
+    int32_t *ids = ragged_texts(a, at);
     float *all = encode(m, ids, at, N, TEXT_PASSAGE, true);
     for (int i = 0; i < N; i++) {
         float *alone = encode(m, ids, &at[i], 1, TEXT_PASSAGE, true);
@@ -201,27 +213,11 @@ static void only_the_text_decides_its_vector_at_larger_sizes(void **state) {
  * rows: the graph's vectors within rounding, and the same bytes alone, together and by 1 or 3 threads. */
 static void narrow_rows_give_the_vectors_of_the_graph(void **state) {
     (void)state;
-    enum { N = 24, E = 48 };
     static const char *const names[] = {"bf16", "amx"};
-    retriever_config c = {.vocab = 500,
-                          .dim = 64,
-                          .embedding_dim = E,
-                          .window = 40,
-                          .n_blocks = 2,
-                          .n_heads = 2,
-                          .bag = true,
-                          .unit = true};
-    retriever *m = retriever_new(&c, NULL, 3, false);
-    randomize(m->p, 4, .1);
+    retriever *m = wider_retriever(2, .1);
     arena *a = arena_new((size_t)1 << 20);
-    rng r = rng_new(5);
     span at[N];
-    int64_t n = 0;
-    for (int i = 0; i < N; i++) {
-        at[i].begin = n;
-        at[i].end = n += i == 7 ? 0 : rng_below(&r, i % 4 ? 40 : 120);
-    }
-    int32_t *ids = random_ids(a, &r, 500, n);
+    int32_t *ids = ragged_texts(a, at);
     static float want[N * E], got[N * E], alone[E];
     embed_precisely(m, backend_ref());
     embed_texts(m, ids, at, N, TEXT_PASSAGE, want);

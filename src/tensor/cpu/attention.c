@@ -45,23 +45,6 @@ static place place_of(const attention *at, int64_t span_at, int64_t head) {
     return (place){q.end - q.begin, kv.end - kv.begin, width, q.begin, kv.begin, head * width};
 }
 
-/* Keys that query j of the span sees. */
-static int64_t keys_seen(const attention *at, const place *p, int64_t j) {
-    int64_t seen = at->causal ? p->n - p->m + j + 1 : p->n;
-    return seen > 0 ? seen : 0;
-}
-
-/* Scratch for panels and blocks of one task, cut from one piece of memory. */
-typedef struct cutter {
-    char *at;
-    size_t used;
-} cutter;
-static void *cut(cutter *c, size_t bytes) {
-    void *p = c->at ? c->at + c->used : NULL;
-    c->used += (bytes + 63) / 64 * 64;
-    return p;
-}
-
 /* Panels of a [rows x cols] block as a factor: `as_a` with its rows or (turned) its columns as
  * lines, and likewise for b. */
 static void pack_as_a(const gemm_kind *g, int64_t rows, int64_t cols, const float *x, int64_t ld,
@@ -85,7 +68,7 @@ static void forward_few(const job *w, const place *p, int64_t head) {
     const float *k = at->k + p->k0 * at->k_stride + p->col,
                 *v = at->v + p->k0 * at->v_stride + p->col;
     for (int64_t j = 0; j < p->m; j++) {
-        int64_t row = p->q0 + j, seen = keys_seen(at, p, j);
+        int64_t row = p->q0 + j, seen = keys_seen(at, p->m, p->n, j);
         const float *q = at->q + row * at->q_stride + p->col;
         float *out = at->out + row * at->width + p->col;
         for (int64_t t = 0; t < seen; t++) s[t] = w->r->dot(p->width, q, k + t * at->k_stride);
@@ -117,7 +100,7 @@ static void forward_span(const job *w, const place *p, int64_t head) {
         pack_as_a(g, m, p->width, at->q + row * at->q_stride + p->col, at->q_stride, false, q_a);
         gemm_block(g, m, p->n, p->width, q_a, k_b, s, ld, false);
         for (int64_t i = 0; i < m; i++) {
-            int64_t seen = keys_seen(at, p, j + i);
+            int64_t seen = keys_seen(at, p->m, p->n, j + i);
             at->lse[(row + i) * at->n_heads + head] = w->r->soften(seen, w->scale, s + i * ld);
             memset(s + i * ld + seen, 0, (size_t)(p->n - seen) * sizeof *s);
         }
@@ -175,7 +158,7 @@ static void backward_span(const job *w, const place *p, int64_t head) {
         pack_as_a(g, m, width, dout, at->width, false, rows_a);
         gemm_block(g, m, p->n, width, rows_a, v_turned, ds, ld, false);
         for (int64_t i = 0; i < m; i++) {
-            int64_t seen = keys_seen(at, p, j + i);
+            int64_t seen = keys_seen(at, p->m, p->n, j + i);
             size_t unseen = (size_t)(p->n - seen) * sizeof *s;
             float mean = w->r->dot(width, dout + i * at->width, out + i * at->width);
             float lse = at->lse[(row + i) * at->n_heads + head];

@@ -49,12 +49,6 @@ static place place_of(const attention *at, int64_t i) {
                    .out_at = q.begin * at->width + col};
 }
 
-/* Keys that query j of the span sees. */
-static int64_t keys_seen(const attention *at, const place *p, int64_t j) {
-    int64_t seen = at->causal ? p->n - p->m + j + 1 : p->n;
-    return seen > 0 ? seen : 0;
-}
-
 /* ---- rows ---- */
 
 INLINE __mmask16 first(int64_t n) {
@@ -129,7 +123,7 @@ static void round_row(int64_t cols, float factor, const float *x, bf16 *to) {
 /* ---- products ---- */
 
 static int64_t whole(int64_t n) {
-    return (n + LINES - 1) / LINES * LINES;
+    return round_up(n, LINES);
 }
 
 /* c [m, whole(n)] = (+=) rows of a [m, k] times panels of b. room: a panel of a, where rows cannot be
@@ -163,17 +157,6 @@ static void pack_b(const gemm_kind *g, int64_t rows, int64_t cols, const bf16 *x
     g->pack_b(lines, k, &from, panels, (int64_t)gemm_b_bytes(g, k, LINES));
 }
 
-/* Scratch of one task, cut from one piece of memory. */
-typedef struct cutter {
-    char *at;
-    size_t used;
-} cutter;
-static void *cut(cutter *c, size_t bytes) {
-    void *p = c->at ? c->at + c->used : NULL;
-    c->used += (bytes + 63) / 64 * 64;
-    return p;
-}
-
 /* ---- forward ---- */
 
 static void forward_span(const job *w, const place *p) {
@@ -199,8 +182,8 @@ static void forward_span(const job *w, const place *p) {
         multiply(g, m, p->n, p->width, at->q16 + p->q_at + j * at->q_stride, at->q_stride, room,
                  k_b, s, ld);
         for (int64_t i = 0; i < m; i++)
-            at->lse[(p->row + j + i) * at->n_heads + p->head] =
-                soften(keys_seen(at, p, j + i), ld, w->scale, s + i * ld, prob + i * ld, &inv[i]);
+            at->lse[(p->row + j + i) * at->n_heads + p->head] = soften(
+                keys_seen(at, p->m, p->n, j + i), ld, w->scale, s + i * ld, prob + i * ld, &inv[i]);
         multiply(g, whole(m), p->width, ld, prob, ld, room, v_b, out, wide);
         bf16 *to = at->out16 + p->out_at + j * at->width;
         for (int64_t i = 0; i < m; i++)
@@ -293,8 +276,8 @@ static void backward_span(const job *w, const place *p) {
         for (int64_t i = 0; i < m; i++) {
             float mean = dot(p->width, dout + i * at->width, out + i * at->width);
             float lse = at->lse[(p->row + j + i) * at->n_heads + p->head];
-            slopes(keys_seen(at, p, j + i), ld, w->scale, lse, mean, d.s + i * ld, d.dp + i * ld,
-                   d.p + i * ld, d.ds + i * ld);
+            slopes(keys_seen(at, p->m, p->n, j + i), ld, w->scale, lse, mean, d.s + i * ld,
+                   d.dp + i * ld, d.p + i * ld, d.ds + i * ld);
         }
         add_turned(g, &d, p, m, d.p, ld, dout, at->width, d.dv, wide, j > 0);
         add_turned(g, &d, p, m, d.ds, ld, q, at->q_stride, d.dk, wide, j > 0);

@@ -90,6 +90,11 @@ typedef struct row_kind {
     /* s becomes p = exp(scale s - lse), dp becomes scale * p * (dp - mean). */
     void (*slopes)(int64_t n, float scale, float lse, float mean, float *s, float *dp);
 } row_kind;
+/* How many of a span's n keys query j of its m sees. */
+static inline int64_t keys_seen(const attention *at, int64_t m, int64_t n, int64_t j) {
+    int64_t seen = at->causal ? n - m + j + 1 : n;
+    return seen > 0 ? seen : 0;
+}
 void attention_forward(const gemm_kind *g, const row_kind *r, const attention *at);
 void attention_backward(const gemm_kind *g, const row_kind *r, const attention *at);
 /* The same in bf16 (attention16.c). */
@@ -131,5 +136,16 @@ const char *pack_get(pack_cache *p, enum pack_way way, const void *kind, const m
  * allocation once the largest shape has been seen. Valid until the same slot is asked for again. */
 enum scratch_slot { SCRATCH_A, SCRATCH_B, SCRATCH_ROWS, N_SCRATCH };
 void *scratch_take(enum scratch_slot slot, size_t bytes);
+
+/* Pieces of one slot's memory: cut once from none, which counts `used`, then from that much. */
+typedef struct cutter {
+    char *at;
+    size_t used;
+} cutter;
+static inline void *cut(cutter *c, size_t bytes) {
+    void *p = c->at ? c->at + c->used : NULL;
+    c->used += (bytes + 63) / 64 * 64;
+    return p;
+}
 
 #endif

@@ -237,6 +237,8 @@ static void run(linear *l, const tensor *w) {
 
 void narrow_linear(const narrow_kind *k, narrow_rows x, const tensor *w, const tensor *b,
                    activation act, uint16_t *y, int64_t ld) {
+    MUST(act == ACT_NONE || act == ACT_RELU || act == ACT_GELU, "narrow rows have no activation %d",
+         act);
     linear l = {.kind = k, .x = x, .bias = b ? b->v : NULL, .act = act, .y = y, .ld = ld};
     run(&l, w);
 }

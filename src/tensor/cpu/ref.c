@@ -6,6 +6,7 @@
  * (So et al. 2021), layer norm (Ba et al. 2016), RMS norm (Zhang & Sennrich 2019), attention
  * (Vaswani et al. 2017) with the log-sum-exp saved for backward (Dao et al. 2022),
  * AdamW (Loshchilov & Hutter 2019). */
+#include "tensor/cpu/cpu_int.h"
 #include "tensor/tensor.h"
 #include "util/rng.h"
 
@@ -94,12 +95,6 @@ static double dot(int64_t n, const float *x, const float *y) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
     return sum;
-}
-
-/* How many keys of the span query row j of m sees. */
-static int64_t keys_seen(const attention *at, int64_t m, int64_t n, int64_t j) {
-    int64_t seen = at->causal ? n - m + j + 1 : n;
-    return seen > 0 ? seen : 0;
 }
 
 /* One query row and head: out = softmax(q k^T / sqrt(K)) v in two passes over the keys. */
