@@ -35,8 +35,8 @@ decoding *decoding_new(generator *m, const token_traits *tr, const backend *be, 
     for (int64_t i = 0; i < n_places; i++) d->at[i].copy_keys = pack_new();
     d->cache = xcalloc((size_t)n_blocks, sizeof *d->cache);
     d->rows.kv = xcalloc((size_t)n_blocks, sizeof *d->rows.kv);
-    size_t cache_bytes = (size_t)(n_seq * d->slots * 2 * m->c.dim) * sizeof(float);
-    for (int64_t i = 0; i < n_blocks; i++) d->cache[i] = xmalloc(cache_bytes);
+    size_t n_slots = (size_t)(n_seq * d->slots);
+    for (int64_t i = 0; i < n_blocks; i++) d->cache[i] = xmalloc(n_slots * kv_bytes(d));
     return d;
 }
 
@@ -76,7 +76,7 @@ static void grow_rows(decoding *d, int64_t n) {
     d->n_rows = n > 2 * had ? n : 2 * had;
     size_t floats = (size_t)d->n_rows * sizeof(float);
     for (int i = 0; i < d->m->c.n_decoder; i++)
-        d->rows.kv[i] = xrealloc(d->rows.kv[i], floats * (size_t)(2 * dim));
+        d->rows.kv[i] = xrealloc(d->rows.kv[i], (size_t)d->n_rows * kv_bytes(d));
     if (d->m->c.copy) d->rows.copy_keys = xrealloc(d->rows.copy_keys, floats * (size_t)dim);
     d->rows.place = xrealloc(d->rows.place, 2 * floats);
     d->source_id = xrealloc(d->source_id, (size_t)d->n_rows * sizeof *d->source_id);
@@ -137,10 +137,10 @@ void decoding_admit(decoding *d, arena *a, const reader_question *q, int64_t n,
     int64_t row = find_rows(d, b.n_rows), width = d->m->c.dim;
     grow_rows(d, row + b.n_rows + 1); /* a question without passages has an address, too */
     memcpy(d->source_id + row, b.source_id, (size_t)b.n_rows * sizeof *b.source_id);
-    read_rows to = {.kv = ARENA_ARRAY(d->a, float *, d->m->c.n_decoder),
+    read_rows to = {.kv = ARENA_ARRAY(d->a, void *, d->m->c.n_decoder),
                     .copy_keys = d->m->c.copy ? d->rows.copy_keys + row * width : NULL,
                     .place = d->rows.place + 2 * row};
-    for (int i = 0; i < d->m->c.n_decoder; i++) to.kv[i] = d->rows.kv[i] + row * 2 * width;
+    for (int i = 0; i < d->m->c.n_decoder; i++) to.kv[i] = kv_at(d, d->rows.kv[i], row);
     generator_read(d->m, d->be, d->a, &b, &to);
     for (int64_t i = 0, place = 0; i < n; i++, place++) {
         while (d->at[place].is_used) place++;
@@ -164,16 +164,16 @@ static int64_t live_rows(const decoding *d, int64_t *row) {
 static tensor *write_step(decoding *d, int block, tensor *x, const int64_t *row, int64_t n,
                           spans own, const int32_t *position) {
     graph *g = d->step;
-    int64_t width = 2 * d->m->c.dim;
     tensor *kv = attend_keys(g, &d->m->write[block], x, position, false);
+    void *made = kv->h ? (void *)kv->h : kv->v;
     span *seen = ARENA_ARRAY(d->a, span, n);
     for (int64_t i = 0; i < n; i++) {
         int64_t slot = row[i] * d->slots + position[i];
-        memcpy(d->cache[block] + slot * width, kv->v + i * width, (size_t)width * sizeof(float));
+        memcpy(kv_at(d, d->cache[block], slot), kv_at(d, made, i), kv_bytes(d));
         seen[i] = (span){row[i] * d->slots, slot + 1};
     }
     int64_t slots = d->n_places * d->n_beams * d->slots;
-    tensor *cache = t_const(g, slots, width, d->cache[block]);
+    tensor *cache = t_const_half(g, slots, kv->cols, d->cache[block]);
     return attend_cached(g, &d->m->write[block], x, cache, own, (spans){n, seen}, true, position);
 }
 
@@ -197,7 +197,7 @@ static tensor *next_probabilities(decoding *d, const int64_t *row, int64_t n) {
     spans each = {n, own}, read = {n, rows};
     tensor *x = t_embed(g, m->embedding, ids, n);
     for (int i = 0; i < m->c.n_decoder; i++) {
-        tensor *kv = t_const(g, d->n_rows, 2 * m->c.dim, d->rows.kv[i]);
+        tensor *kv = t_const_half(g, d->n_rows, 2 * m->c.dim, d->rows.kv[i]);
         x = write_step(d, i, x, row, n, each, position);
         x = attend_cached(g, &m->look[i], x, kv, each, read, false, NULL);
         x = feed(g, &m->write_feed[i], x);

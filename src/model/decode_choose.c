@@ -105,40 +105,37 @@ static int64_t continuations(decoding *d, int64_t question, const float *p, cons
 /* A question's beams as they were before they overwrite each other. */
 typedef struct beams {
     sequence *seq; /* [n_beams] */
-    float **cache; /* [n_decoder] [n_beams * slots, 2D] */
+    void **cache;  /* [n_decoder] [n_beams * slots, 2D] */
 } beams;
-
-static void copy_cache(const decoding *d, const float *from, float *to, int64_t n_slots) {
-    memcpy(to, from, (size_t)(n_slots * 2 * d->m->c.dim) * sizeof(float));
-}
 
 static beams keep_beams(const decoding *d, int64_t first) {
     arena *a = d->a;
-    int64_t slots = d->slots, width = 2 * d->m->c.dim, n = d->n_beams * slots;
-    beams old = {ARENA_ARRAY(a, sequence, d->n_beams), ARENA_ARRAY(a, float *, d->m->c.n_decoder)};
+    int64_t slots = d->slots;
+    size_t bytes = (size_t)(d->n_beams * slots) * kv_bytes(d);
+    beams old = {ARENA_ARRAY(a, sequence, d->n_beams), ARENA_ARRAY(a, void *, d->m->c.n_decoder)};
     for (int64_t j = 0; j < d->n_beams; j++) {
         old.seq[j] = d->seq[first + j];
         old.seq[j].ids = ARENA_ARRAY(a, int32_t, slots);
         memcpy(old.seq[j].ids, d->seq[first + j].ids, (size_t)old.seq[j].n * sizeof(int32_t));
     }
     for (int b = 0; b < d->m->c.n_decoder; b++) {
-        old.cache[b] = ARENA_ARRAY(a, float, n *width);
-        copy_cache(d, d->cache[b] + first * slots * width, old.cache[b], n);
+        old.cache[b] = arena_take(a, bytes);
+        memcpy(old.cache[b], kv_at(d, d->cache[b], first * slots), bytes);
     }
     return old;
 }
 
 /* Sequence `to` becomes a copy of an old beam. */
 static void restore_beam(decoding *d, const beams *old, int64_t beam, int64_t to) {
-    int64_t slots = d->slots, width = 2 * d->m->c.dim;
+    int64_t slots = d->slots;
     sequence *s = &d->seq[to];
     int32_t *ids = s->ids;
     *s = old->seq[beam];
     s->ids = ids;
     memcpy(ids, old->seq[beam].ids, (size_t)s->n * sizeof *ids);
     for (int b = 0; b < d->m->c.n_decoder; b++)
-        copy_cache(d, old->cache[b] + beam * slots * width, d->cache[b] + to * slots * width,
-                   s->n < slots ? s->n + 1 : slots);
+        memcpy(kv_at(d, d->cache[b], to * slots), kv_at(d, old->cache[b], beam * slots),
+               (size_t)(s->n < slots ? s->n + 1 : slots) * kv_bytes(d));
 }
 
 /* Beam search: of all continuations of a question's beams, whose live ones are row[0..n), the n_beams

@@ -7,7 +7,7 @@
 
 /* What is kept of passage rows while their question is being answered. */
 typedef struct read_rows {
-    float **kv;       /* [n_decoder] [rows, 2D] keys and values of each block */
+    void **kv;        /* [n_decoder] [rows, 2D] keys and values of each block: halves (tensor.h) */
     float *copy_keys; /* [rows, D]; unused without copying */
     float *place;     /* [rows, 2] start and end scores */
 } read_rows;
@@ -44,12 +44,19 @@ struct decoding {
     graph *step;
     asking *at;     /* [n_places] */
     sequence *seq;  /* [n_places * n_beams], a question's best first */
-    float **cache;  /* [n_decoder] [n_places * n_beams * slots, 2D] */
+    void **cache;   /* [n_decoder] [n_places * n_beams * slots, 2D], halves */
     int64_t n_rows; /* there is room for */
     read_rows rows;
     int32_t *source_id; /* [n_rows] */
 };
 
+/* Keys and values of a row, and where those of row `row` stand. */
+static inline size_t kv_bytes(const decoding *d) {
+    return (size_t)(2 * d->m->c.dim) * half_bytes(d->be);
+}
+static inline void *kv_at(const decoding *d, void *kv, int64_t row) {
+    return (char *)kv + (size_t)row * kv_bytes(d);
+}
 /* On the logit of "not in these documents". */
 static inline float empty_bias(const decoding *d, const asking *q) {
     return d->m->empty_bias + q->o.empty_bias;

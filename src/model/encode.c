@@ -59,6 +59,7 @@ static read_graphs *graphs_of(generator *m, const backend *be) {
 
 typedef struct reading {
     generator *m;
+    const backend *be;
     const reader_batch *b;
     const read_rows *out;
     float *x;     /* [n_rows, D] */
@@ -66,8 +67,9 @@ typedef struct reading {
     int block;
 } reading;
 
-static void keep(const tensor *t, float *to, int64_t row) {
-    memcpy(to + row * t->cols, t->v, (size_t)(t->rows * t->cols) * sizeof *to);
+static void keep(const tensor *t, void *to, int64_t row) {
+    size_t bytes = (size_t)t->cols * (t->h ? sizeof *t->h : sizeof *t->v);
+    memcpy((char *)to + (size_t)row * bytes, t->h ? (void *)t->h : t->v, (size_t)t->rows * bytes);
 }
 
 /* What the decoder wants of rows that have passed all blocks. */
@@ -140,8 +142,13 @@ static void read_narrow_chunk(void *arg, int64_t at, int worker) {
     free(own);
     read_norm(d, rows, m->norm_in, m->norm_in_bias);
     narrow_rows x = desk_factor(d, rows, dim, d->xs);
-    for (int i = 0; i < m->c.n_decoder; i++)
-        narrow_linear_wide(k, x, m->look[i].wkv, r->out->kv[i] + row * 2 * dim);
+    for (int i = 0; i < m->c.n_decoder; i++) {
+        const tensor *w = m->look[i].wkv;
+        if (r->be->round)
+            narrow_linear(k, x, w, NULL, ACT_NONE, (bf16 *)r->out->kv[i] + row * 2 * dim, 2 * dim);
+        else
+            narrow_linear_wide(k, x, w, (float *)r->out->kv[i] + row * 2 * dim);
+    }
     if (m->c.copy) narrow_linear_wide(k, x, m->copy_k, r->out->copy_keys + row * dim);
     narrow_linear_wide(k, x, m->place, r->out->place + row * 2);
 }
@@ -160,7 +167,7 @@ void generator_read(generator *m, const backend *be, arena *a, const reader_batc
                     const read_rows *out) {
     int64_t dim = m->c.dim;
     bool is_narrow = be->narrow && narrow_fits(dim, 4 * dim, m->c.n_heads);
-    reading r = {.m = m, .b = b, .out = out, .chunks = ARENA_ARRAY(a, span, b->n_pairs)};
+    reading r = {.m = m, .be = be, .b = b, .out = out, .chunks = ARENA_ARRAY(a, span, b->n_pairs)};
     int64_t n =
         read_cut((spans){b->n_pairs, b->pairs}, is_narrow ? NARROW_CHUNK : GRAPH_CHUNK, r.chunks);
     if (is_narrow) {

@@ -69,12 +69,6 @@ static tensor *project_all(graph *g, const attend_layer *l, tensor *h, const int
     return turn(g, l, t_linear_two(g, h, l->wq, l->wkv), 2 * l->o.dim, position);
 }
 
-/* The same in floats, for keys that are kept and their queries. */
-static tensor *project_wide(graph *g, const attend_layer *l, tensor *h, tensor *w,
-                            const int32_t *position) {
-    return turn(g, l, t_linear(g, h, w, NULL, ACT_NONE), l->o.dim, position);
-}
-
 /* x plus what queries q read from keys and values, side by side in kv. */
 static tensor *read_keys(graph *g, const attend_layer *l, tensor *x, tensor *q, columns kv,
                          spans q_spans, spans kv_spans, bool causal) {
@@ -121,12 +115,12 @@ tensor *attend(graph *g, const attend_layer *l, tensor *x, tensor *y, spans q_sp
 tensor *attend_keys(graph *g, const attend_layer *l, tensor *y, const int32_t *position,
                     bool is_memory) {
     tensor *h = is_memory ? norm_y(g, l, y) : norm_x(g, l, y);
-    return project_wide(g, l, h, l->wkv, position);
+    return project(g, l, h, l->wkv, position);
 }
 
 tensor *attend_cached(graph *g, const attend_layer *l, tensor *x, tensor *kv, spans q_spans,
                       spans kv_spans, bool causal, const int32_t *position) {
-    tensor *q = project_wide(g, l, norm_x(g, l, x), l->wq, position);
+    tensor *q = project(g, l, norm_x(g, l, x), l->wq, position);
     return read_keys(g, l, x, q, (columns){kv, 0}, q_spans, kv_spans, causal);
 }
 

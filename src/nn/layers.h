@@ -47,7 +47,8 @@ tensor *attend(graph *g, const attend_layer *l, tensor *x, tensor *y, spans q_sp
                bool causal, const int32_t *position, const int32_t *y_position);
 tensor *feed(graph *g, const feed_layer *l, tensor *x);
 
-/* The same in pieces, for decoding with a cache: keys and values [Ty, 2D] made once and kept. */
+/* The same in pieces, for decoding with a cache: keys and values [Ty, 2D] made once and kept, a half
+ * (tensor.h). */
 tensor *attend_keys(graph *g, const attend_layer *l, tensor *y, const int32_t *position,
                     bool is_memory);
 tensor *attend_cached(graph *g, const attend_layer *l, tensor *x, tensor *kv, spans q_spans,

@@ -12,6 +12,14 @@ tensor *t_const(graph *g, int64_t rows, int64_t cols, const float *v) {
     return t;
 }
 
+tensor *t_const_half(graph *g, int64_t rows, int64_t cols, const void *v) {
+    tensor *t = t_const(g, rows, cols, v);
+    if (!g->be->round) return t;
+    t->h = (bf16 *)v;
+    t->v = NULL;
+    return t;
+}
+
 /* ---- y[i] = table[ids[i]] ---- */
 
 typedef struct embed_record {

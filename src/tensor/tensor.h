@@ -73,6 +73,8 @@ tensor *t_recomputed(graph *g, graph_part *make, const void *arg, size_t bytes);
 
 /* ---- sources ---- */
 tensor *t_const(graph *g, int64_t rows, int64_t cols, const float *v); /* borrowed, no gradient */
+/* The same of bf16 where the graph's backend makes halves (see below), else of floats. */
+tensor *t_const_half(graph *g, int64_t rows, int64_t cols, const void *v);
 /* [n, D]; ids borrowed; an id < 0 gives a zero row. */
 tensor *t_embed(graph *g, tensor *table, const int32_t *ids, int64_t n);
 /* x + positions: sinusoidal as the origin has them (MLX SinusoidalPositionalEncoding: sines in
@@ -88,6 +90,11 @@ tensor *t_add_sinusoid(graph *g, tensor *x, const int32_t *position);
  * A half may be x of t_linear and of its kin, of t_rotary, or all three of q, k and v of an
  * attention; these two then give a half too. It has one reader, which also makes its gradient in bf16, and in
  * training the weight it meets is a leaf. */
+
+/* Bytes of an element of a half, or of the floats in its place. */
+static inline size_t half_bytes(const backend *be) {
+    return be->round ? sizeof(bf16) : sizeof(float);
+}
 
 /* ---- linear algebra ---- */
 /* act(x w + b): x [T, D], w [D, F], b [1, F] or NULL. */

@@ -172,17 +172,18 @@ static void reading_in_chunks_gives_the_bytes_of_the_whole_encoder(void **state)
     reader_batch b = reader_batch_new(f.a, &f.tr, &f.m->c.limits, f.q, N_QUESTIONS);
     assert_true(b.n_pairs > 5);
     int64_t dim = f.m->c.dim;
-    float **kv = ARENA_ARRAY(f.a, float *, f.m->c.n_decoder);
-    for (int i = 0; i < f.m->c.n_decoder; i++) kv[i] = ARENA_ARRAY(f.a, float, b.n_rows * 2 * dim);
+    size_t bytes = (size_t)(b.n_rows * 2 * dim) * half_bytes(backend_cpu());
+    void **kv = ARENA_ARRAY(f.a, void *, f.m->c.n_decoder);
+    for (int i = 0; i < f.m->c.n_decoder; i++) kv[i] = arena_take(f.a, bytes);
     read_rows rows = {kv, ARENA_ARRAY(f.a, float, b.n_rows *dim),
                       ARENA_ARRAY(f.a, float, b.n_rows * 2)};
     generator_read(f.m, backend_cpu(), f.a, &b, &rows);
     graph *g = graph_new(f.a, NULL, false);
     tensor *x = generator_encode(f.m, g, &b);
     const float *keys = t_linear(g, x, f.m->copy_k, NULL, ACT_NONE)->v;
-    const float *first = attend_keys(g, &f.m->look[0], x, NULL, true)->v;
+    const tensor *first = attend_keys(g, &f.m->look[0], x, NULL, true);
     assert_memory_equal(rows.copy_keys, keys, (size_t)(b.n_rows * dim) * sizeof *keys);
-    assert_memory_equal(rows.kv[0], first, (size_t)(b.n_rows * 2 * dim) * sizeof *first);
+    assert_memory_equal(rows.kv[0], first->h ? (void *)first->h : first->v, bytes);
     graph_free(g);
     par_threads_set(0);
     clear(&f);
@@ -212,8 +213,13 @@ static float *read_all(generator *m, const backend *be, arena *a, const reader_b
     int64_t rows = b->n_rows;
     n[0] = WRITERS * rows * 2 * WIDE, n[1] = rows * WIDE, n[2] = rows * 2;
     float *all = ARENA_ARRAY(a, float, n[0] + n[1] + n[2]);
-    float *kv[WRITERS] = {all, all + rows * 2 * WIDE};
+    void *kv[WRITERS];
+    for (int i = 0; i < WRITERS; i++)
+        kv[i] = be->round ? arena_take(a, (size_t)(rows * 2 * WIDE) * sizeof(bf16))
+                          : (void *)(all + i * rows * 2 * WIDE);
     generator_read(m, be, a, b, &(read_rows){kv, all + n[0], all + n[0] + n[1]});
+    for (int i = 0; be->round && i < WRITERS; i++)
+        be->widen(rows * 2 * WIDE, kv[i], all + i * rows * 2 * WIDE);
     return all;
 }
 

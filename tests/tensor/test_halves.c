@@ -176,33 +176,41 @@ static void two_products_are_added_before_they_are_rounded(void **state) {
 
 /* ---- attention ---- */
 
-enum { T = 230, D = 48, HEADS = 3 };
+enum { T = 230, HEADS = 3 };
 
-static void check_attention(const backend *be) {
-    /* more queries than a block; few; none; no keys; rows in no span at the end */
+static void check_heads(const backend *be, int64_t d_head) {
+    /* more queries than a block; few, with an odd number of keys; none; no keys; rows in no span at the end */
     static const span q[] = {{0, 130}, {130, 132}, {132, 132}, {132, 140}, {140, 220}},
-                      kv[] = {{0, 90}, {90, 150}, {150, 160}, {160, 160}, {160, 225}};
+                      kv[] = {{0, 91}, {91, 150}, {150, 160}, {160, 160}, {160, 225}};
     static float lse[T * HEADS], lse16[T * HEADS];
-    bf16 *x16 = rounded(be, 4 * T * D, noise(9, 4 * T * D));
-    float *x = widened(be, 4 * T * D, x16);
-    float *out = arena_push(memory, T * D * sizeof *out),
-          *d = arena_push(memory, 3 * T * D * sizeof *d);
-    bf16 *out16 = arena_push(memory, T * D * sizeof *out16),
-         *d16 = arena_push(memory, 3 * T * D * sizeof *d16);
-    attention at = {.q_stride = D, .k_stride = D, .v_stride = D, .width = D, .n_heads = HEADS};
+    int64_t width = HEADS * d_head;
+    bf16 *x16 = rounded(be, 4 * T * width, noise(9, 4 * T * width));
+    float *x = widened(be, 4 * T * width, x16);
+    float *out = arena_push(memory, T * width * sizeof *out),
+          *d = arena_push(memory, 3 * T * width * sizeof *d);
+    bf16 *out16 = arena_push(memory, T * width * sizeof *out16),
+         *d16 = arena_push(memory, 3 * T * width * sizeof *d16);
+    attention at = {
+        .q_stride = width, .k_stride = width, .v_stride = width, .width = width, .n_heads = HEADS};
     at.n_spans = 5, at.q_spans = q, at.kv_spans = kv;
     attention half = at;
-    at.q = x, at.k = x + T * D, at.v = x + 2 * T * D, at.dout = x + 3 * T * D;
-    at.out = out, at.lse = lse, at.dq = d, at.dk = d + T * D, at.dv = d + 2 * T * D;
-    half.q16 = x16, half.k16 = x16 + T * D, half.v16 = x16 + 2 * T * D;
-    half.dout16 = x16 + 3 * T * D, half.out16 = out16, half.lse = lse16;
-    half.dq16 = d16, half.dk16 = d16 + T * D, half.dv16 = d16 + 2 * T * D;
+    at.q = x, at.k = x + T * width, at.v = x + 2 * T * width, at.dout = x + 3 * T * width;
+    at.out = out, at.lse = lse, at.dq = d, at.dk = d + T * width, at.dv = d + 2 * T * width;
+    half.q16 = x16, half.k16 = x16 + T * width, half.v16 = x16 + 2 * T * width;
+    half.dout16 = x16 + 3 * T * width, half.out16 = out16, half.lse = lse16;
+    half.dq16 = d16, half.dk16 = d16 + T * width, half.dv16 = d16 + 2 * T * width;
     be->attention_forward(&at);
     be->attention_forward(&half);
-    assert_near("out", be, 220 * D, widened(be, 220 * D, out16), out, 5e-3);
+    assert_near("out", be, 220 * width, widened(be, 220 * width, out16), out, 5e-3);
     be->attention_backward(&at);
     be->attention_backward(&half);
-    assert_near("gradients", be, 3 * T * D, widened(be, 3 * T * D, d16), d, 2e-2);
+    assert_near("gradients", be, 3 * T * width, widened(be, 3 * T * width, d16), d, 2e-2);
+}
+
+static void check_attention(const backend *be) {
+    check_heads(be, 16);
+    check_heads(be, 32);
+    check_heads(be, 64);
 }
 
 static void attention_in_bf16_agrees_with_floats(void **state) {

@@ -6,7 +6,8 @@
  *   - softmax and its slope read f32 scores and leave bf16 rows, filled with zeros up to whole
  *     steps, so nothing is packed again but what has to be turned;
  *   - forward divides by the sum of the row when the result is rounded;
- *   - dout . out of a row and head is one product of pairs.
+ *   - dout . out of a row and head is one product of pairs;
+ *   - a span of few queries (a step of decoding) packs nothing.
  *
  * Gradients are summed over the whole span in scratch and rounded once. */
 #include "tensor/cpu/cpu_int.h"
@@ -20,6 +21,7 @@
 enum {
     QUERIES = 96, /* of a block: whole panels */
     LINES = 32,   /* of a panel; columns of a step of k */
+    FEW = 4,      /* queries below which keys are not packed */
 };
 
 typedef struct job {
@@ -159,6 +161,80 @@ static void pack_b(const gemm_kind *g, int64_t rows, int64_t cols, const bf16 *x
 
 /* ---- forward ---- */
 
+/* Sums of 16 vectors, in their order. */
+INLINE vf sums_of(const vf v[16]) {
+    vf two[8], four[4], eight[2];
+    for (int i = 0; i < 8; i++)
+        two[i] =
+            _mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]) + _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+    for (int i = 0; i < 4; i++) { /* in each 128 bits one part of each of four sums */
+        __m512d a = _mm512_castps_pd(two[2 * i]), b = _mm512_castps_pd(two[2 * i + 1]);
+        four[i] = (vf)_mm512_unpacklo_pd(a, b) + (vf)_mm512_unpackhi_pd(a, b);
+    }
+    for (int i = 0; i < 2; i++)
+        eight[i] = _mm512_shuffle_f32x4(four[2 * i], four[2 * i + 1], 0x88) +
+                   _mm512_shuffle_f32x4(four[2 * i], four[2 * i + 1], 0xdd);
+    return _mm512_shuffle_f32x4(eight[0], eight[1], 0x88) +
+           _mm512_shuffle_f32x4(eight[0], eight[1], 0xdd);
+}
+
+/* s [whole(n)] = q . k of each of n keys; what lies behind them is the last one's. */
+static void scores(int64_t n, int64_t width, const bf16 *q, const bf16 *k, int64_t ld, float *s) {
+    for (int64_t t = 0; t < whole(n); t += 16) {
+        vf sum[16];
+        for (int r = 0; r < 16; r++) sum[r] = v_set(0);
+        for (int64_t i = 0; i < width; i += 32) {
+            __mmask32 has = first_of_32(width - i);
+            __m512bh x = (__m512bh)_mm512_maskz_loadu_epi16(has, q + i);
+            for (int r = 0; r < 16; r++) {
+                const bf16 *key = k + least(t + r, n - 1) * ld + i;
+                sum[r] = _mm512_dpbf16_ps(sum[r], x, (__m512bh)_mm512_maskz_loadu_epi16(has, key));
+            }
+        }
+        v_store(s + t, sums_of(sum));
+    }
+}
+
+/* to [width] = factor * p V: rows of v in pairs, woven into one another. */
+static void mix(int64_t n, int64_t width, float factor, const bf16 *p, const bf16 *v, int64_t ld,
+                bf16 *to) {
+    for (int64_t j = 0; j < width; j += 32) {
+        __mmask32 has = first_of_32(width - j);
+        vf low = v_set(0), high = v_set(0); /* of each 8 columns the first four, the others */
+        for (int64_t t = 0; t < n; t += 2) {
+            int32_t pair;
+            memcpy(&pair, p + t, sizeof pair);
+            __m512bh by = (__m512bh)_mm512_set1_epi32(pair);
+            __m512i even = _mm512_maskz_loadu_epi16(has, v + t * ld + j),
+                    odd = _mm512_maskz_loadu_epi16(has, v + least(t + 1, n - 1) * ld + j);
+            low = _mm512_dpbf16_ps(low, by, (__m512bh)_mm512_unpacklo_epi16(even, odd));
+            high = _mm512_dpbf16_ps(high, by, (__m512bh)_mm512_unpackhi_epi16(even, odd));
+        }
+        const __m512i front =
+            _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
+        const __m512i back = _mm512_add_epi32(front, _mm512_set1_epi32(8));
+        vf f = v_set(factor);
+        store_32(to + j, has, f * _mm512_permutex2var_ps(low, front, high),
+                 f * _mm512_permutex2var_ps(low, back, high));
+    }
+}
+
+/* Keys and values are read where they lie. */
+static void forward_few(const job *w, const place *p) {
+    const attention *at = w->at;
+    int64_t ld = whole(p->n);
+    float *s = scratch_take(SCRATCH_ROWS, (size_t)ld * (sizeof(float) + sizeof(bf16))), inv;
+    bf16 *prob = (bf16 *)(s + ld);
+    for (int64_t j = 0; j < p->m; j++) {
+        int64_t seen = keys_seen(at, p->m, p->n, j);
+        scores(p->n, p->width, at->q16 + p->q_at + j * at->q_stride, at->k16 + p->k_at,
+               at->k_stride, s);
+        at->lse[(p->row + j) * at->n_heads + p->head] = soften(seen, ld, w->scale, s, prob, &inv);
+        mix(p->n, p->width, inv, prob, at->v16 + p->v_at, at->v_stride,
+            at->out16 + p->out_at + j * at->width);
+    }
+}
+
 static void forward_span(const job *w, const place *p) {
     const attention *at = w->at;
     const gemm_kind *g = w->g;
@@ -197,7 +273,7 @@ static void forward_task(void *arg, int64_t i, int worker) {
     const attention *at = w->at;
     place p = place_of(at, i);
     if (p.m > 0 && p.n > 0) {
-        forward_span(w, &p);
+        (p.m < FEW ? forward_few : forward_span)(w, &p);
         return;
     }
     for (int64_t j = 0; j < p.m; j++) { /* without keys */
