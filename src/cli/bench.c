@@ -39,9 +39,10 @@ typedef struct printer {
 static void print_row(void *arg, const bench_row *r) {
     const printer *p = arg;
     if (p->json) {
-        json_t *j = json_pack("{s:s, s:f, s:s, s:f, s:f, s:i, s:s}", "name", r->name, "value",
+        json_t *j = json_pack("{s:s, s:f, s:s, s:f, s:f, s:f, s:i, s:s}", "name", r->name, "value",
                               r->value, "unit", r->unit, "flops", r->flops, "peak_fraction",
-                              r->peak_fraction, "threads", par_threads(), "cpu", p->cpu);
+                              r->peak_fraction, "peak_fraction_beside", r->peak_fraction_beside,
+                              "threads", par_threads(), "cpu", p->cpu);
         char *line = json_line(j);
         puts(line);
         free(line);
@@ -49,6 +50,8 @@ static void print_row(void *arg, const bench_row *r) {
     } else {
         printf("%-32s %12.*f %-10s", r->name, r->value < 100 ? 2 : 0, r->value, r->unit);
         if (r->peak_fraction > 0) printf(" %5.1f %%", 100 * r->peak_fraction);
+        if (r->peak_fraction_beside > 0)
+            printf(" %5.1f %% of the peak beside", 100 * r->peak_fraction_beside);
         putchar('\n');
     }
     fflush(stdout);

@@ -26,23 +26,33 @@ double bench_quantile(double *s, int64_t n, double q) {
     return s[i < n ? i : n - 1];
 }
 
-double bench_median_s(const bench *b, void (*fn)(void *arg), void *arg) {
+double bench_peak_now(const bench *b, int kind) {
+    double seconds = b->o.size == BENCH_TINY ? 1e-4 : .003;
+    return kind == NO_PEAK ? 0 : peak_again((peak_kind)kind, seconds);
+}
+
+timing bench_time(const bench *b, int kind, void (*fn)(void *arg), void *arg) {
     static const struct plan {
         int warm, least;
         double seconds;
     } plans[] = {[BENCH_FULL] = {2, 5, 3}, [BENCH_QUICK] = {2, 5, .5}, [BENCH_TINY] = {1, 2, 0}};
     const struct plan *p = &plans[b->o.size];
-    double s[MOST_RUNS], spent = 0;
+    double s[MOST_RUNS], could[MOST_RUNS], spent = 0;
     for (int i = 0; i < p->warm && !stop_requested(); i++) fn(arg);
     int n = 0;
+    double before = bench_peak_now(b, kind);
     while (n < p->least || (spent < p->seconds && n < MOST_RUNS)) {
-        if (stop_requested()) return NAN;
+        if (stop_requested()) return (timing){NAN, 0};
         double begun = now_s();
         fn(arg);
         s[n] = now_s() - begun;
+        double after = bench_peak_now(b, kind);
+        could[n] = s[n] * (before + after) / 2;
+        before = after;
         spent += s[n++];
     }
-    return bench_quantile(s, n, .5);
+    double median = bench_quantile(s, n, .5);
+    return (timing){median, bench_quantile(could, n, .5) / median};
 }
 
 /* ---- rows ---- */
@@ -59,12 +69,13 @@ void bench_say(const bench *b, bench_figure f, const char *name, ...) {
                      .value = f.value,
                      .unit = f.unit,
                      .flops = f.flops,
-                     .peak_fraction = f.peak > 0 ? rate / f.peak : 0};
+                     .peak_fraction = f.peak > 0 ? rate / f.peak : 0,
+                     .peak_fraction_beside = f.beside > 0 ? rate / f.beside : 0};
     b->o.row(b->o.arg, &row);
 }
 
-double bench_model_peak(const bench *b) {
-    return b->ops[backend_cpu()->rounds_to_bf16 ? PEAK_BF16 : PEAK_F32];
+peak_kind bench_model_kind(void) {
+    return backend_cpu()->rounds_to_bf16 ? PEAK_BF16 : PEAK_F32;
 }
 
 static void measure_peaks(bench *b) {
@@ -73,11 +84,11 @@ static void measure_peaks(bench *b) {
     bool tiny = b->o.size == BENCH_TINY;
     for (int k = 0; k < PEAK_KINDS; k++) {
         double ops = b->ops[k] = peak_ops((peak_kind)k, tiny ? .001 : .4);
-        bench_say(b, (bench_figure){ops / 1e9, k == PEAK_INT8 ? "Gop/s" : "GFLOP/s", ops, ops},
+        bench_say(b, (bench_figure){ops / 1e9, k == PEAK_INT8 ? "Gop/s" : "GFLOP/s", ops, ops, 0},
                   "%s", names[k]);
     }
     b->read = peak_read((size_t)(tiny ? 4 : 512) << 20, 4);
-    bench_say(b, (bench_figure){b->read / 1e9, "GB/s", 0, b->read / 1e9}, "peak.read");
+    bench_say(b, (bench_figure){b->read / 1e9, "GB/s", 0, b->read / 1e9, 0}, "peak.read");
 }
 
 /* ---- made-up data ---- */

@@ -24,13 +24,13 @@ static void on_token(void *arg, int32_t id) {
 }
 
 typedef struct figures {
-    double first_s, all_s; /* medians */
+    timing first, all;
 } figures;
 
 static figures time_answers(const bench *b, generator *m, const token_traits *tr,
-                            const reader_question *q, const backend *be) {
+                            const reader_question *q, const backend *be, peak_kind kind) {
     int runs = b->o.size == BENCH_TINY ? 2 : RUNS;
-    double first[RUNS], all[RUNS];
+    double first[RUNS], all[RUNS], first_could[RUNS], all_could[RUNS], before = 0;
     arena *a = arena_new(0);
     answering w;
     decode_options o = {.max_tokens = TOKENS, .be = be, .on_token = on_token, .arg = &w};
@@ -39,14 +39,21 @@ static figures time_answers(const bench *b, generator *m, const token_traits *tr
         arena_reset(a, 0);
         w = (answering){.begun = now_s(), .first_s = NAN};
         generator_decode(m, a, tr, q, 1, &o);
+        double end = now_s(), after = bench_peak_now(b, kind), peak = (before + after) / 2;
+        before = after;
         if (i < 0) continue;
-        all[i] = now_s() - w.begun;
+        all[i] = end - w.begun;
         first[i] = w.first_s;
+        all_could[i] = all[i] * peak;
+        first_could[i] = first[i] * peak;
         MUST(w.n == TOKENS, "the untrained generator ended after %ld tokens", (long)w.n);
     }
     arena_free(a);
-    if (stop_requested()) return (figures){NAN, NAN};
-    return (figures){bench_quantile(first, runs, .5), bench_quantile(all, runs, .5)};
+    if (stop_requested()) return (figures){{NAN, 0}, {NAN, 0}};
+    figures f = {{bench_quantile(first, runs, .5), 0}, {bench_quantile(all, runs, .5), 0}};
+    f.first.peak = bench_quantile(first_could, runs, .5) / f.first.s;
+    f.all.peak = bench_quantile(all_could, runs, .5) / f.all.s;
+    return f;
 }
 
 status bench_answer(const bench *b) {
@@ -79,13 +86,15 @@ status bench_answer(const bench *b) {
     double to_first = read * PASSAGES * PAIR + written, to_last = to_first + written * TOKENS;
     for (int is_int8 = 0; is_int8 < 2; is_int8++) {
         const backend *be = is_int8 ? backend_int8(backend_cpu()) : backend_cpu();
-        figures f = time_answers(b, m, &traits, &q, be);
-        double peak = is_int8 ? b->ops[PEAK_INT8] : bench_model_peak(b);
-        const char *kind = is_int8 ? ".int8" : "";
-        bench_say(b, (bench_figure){1e3 * f.first_s, "ms", to_first / f.first_s, peak},
-                  "answer.k%d.d%ld%s.first", PASSAGES, (long)b->o.dim, kind);
-        bench_say(b, (bench_figure){1e3 * f.all_s, "ms", to_last / f.all_s, peak},
-                  "answer.k%d.d%ld%s", PASSAGES, (long)b->o.dim, kind);
+        peak_kind kind = is_int8 ? PEAK_INT8 : bench_model_kind();
+        figures f = time_answers(b, m, &traits, &q, be, kind);
+        double peak = b->ops[kind];
+        const char *suffix = is_int8 ? ".int8" : "";
+        bench_say(b,
+                  (bench_figure){1e3 * f.first.s, "ms", to_first / f.first.s, peak, f.first.peak},
+                  "answer.k%d.d%ld%s.first", PASSAGES, (long)b->o.dim, suffix);
+        bench_say(b, (bench_figure){1e3 * f.all.s, "ms", to_last / f.all.s, peak, f.all.peak},
+                  "answer.k%d.d%ld%s", PASSAGES, (long)b->o.dim, suffix);
     }
     generator_free(m);
     free(ids);

@@ -24,9 +24,9 @@ static void embed(void *arg) {
 }
 
 /* Both rows of a retriever: e->n texts of n_ids tokens, then the first QUESTION tokens as one.
- * flops: operations a token; peak: what they are a share of. */
-static void say_both(const bench *b, const embedding *e, int64_t n_ids, double flops, double peak,
-                     const char *name) {
+ * flops: operations a token; kind: what they are. */
+static void say_both(const bench *b, const embedding *e, int64_t n_ids, double flops,
+                     peak_kind kind, const char *name) {
     float *out = xmalloc((size_t)(e->n * e->m->c.embedding_dim) * sizeof(float));
     span question = {0, QUESTION};
     embedding all = *e, one = *e;
@@ -34,11 +34,12 @@ static void say_both(const bench *b, const embedding *e, int64_t n_ids, double f
     one.texts = &question;
     one.n = 1;
     one.kind = TEXT_QUESTION;
-    double s = bench_median_s(b, embed, &all), rate = (double)n_ids / s;
-    bench_say(b, (bench_figure){rate, "tokens/s", flops * rate, peak}, "embed.%s", name);
-    s = bench_median_s(b, embed, &one);
-    bench_say(b, (bench_figure){1e3 * s, "ms", flops * QUESTION / s, peak}, "embed.%s.question",
-              name);
+    timing t = bench_time(b, kind, embed, &all);
+    double rate = (double)n_ids / t.s, peak = b->ops[kind];
+    bench_say(b, (bench_figure){rate, "tokens/s", flops * rate, peak, t.peak}, "embed.%s", name);
+    t = bench_time(b, kind, embed, &one);
+    bench_say(b, (bench_figure){1e3 * t.s, "ms", flops * QUESTION / t.s, peak, t.peak},
+              "embed.%s.question", name);
     free(out);
 }
 
@@ -61,7 +62,7 @@ static void own_retriever(const bench *b) {
                    .kind = TEXT_PASSAGE};
     char name[32];
     snprintf(name, sizeof name, "retriever_d%ld", (long)d);
-    say_both(b, &e, n * PASSAGE, 2 * 12 * (double)(d * d) * c.n_blocks, bench_model_peak(b), name);
+    say_both(b, &e, n * PASSAGE, 2 * 12 * (double)(d * d) * c.n_blocks, bench_model_kind(), name);
     clear(&e);
 }
 
@@ -93,9 +94,9 @@ static void minilm(const bench *b) {
     rng r = rng_new(b->o.seed);
     e.ids = bench_ids(&r, n_ids, c.vocab);
     double flops = 2 * (double)(c.dim * (4 * c.dim + 2 * c.ffn)) * c.n_blocks;
-    say_both(b, &e, n_ids + 2 * n, flops, bench_model_peak(b), "minilm");
+    say_both(b, &e, n_ids + 2 * n, flops, bench_model_kind(), "minilm");
     embed_precisely(e.m, backend_int8(backend_cpu()));
-    say_both(b, &e, n_ids + 2 * n, flops, b->ops[PEAK_INT8], "minilm.int8");
+    say_both(b, &e, n_ids + 2 * n, flops, PEAK_INT8, "minilm.int8");
     clear(&e);
 }
 

@@ -12,22 +12,32 @@ typedef struct bench {
     double read;            /* bytes a second */
 } bench;
 
-/* Median seconds of fn(arg): two calls to warm up, then at least 5, and on until the time of
- * this size is spent (one and two for tests). NAN after Ctrl+C. */
-double bench_median_s(const bench *b, void (*fn)(void *arg), void *arg);
+/* What runs took: the median of their seconds, NAN after Ctrl+C; and the peak while they ran,
+ * operations a second: it is measured before and after each, and the median is taken of what it could
+ * have done in their time. */
+typedef struct timing {
+    double s;
+    double peak; /* 0: not measured */
+} timing;
+enum { NO_PEAK = PEAK_KINDS };
+double bench_peak_now(const bench *b, int kind); /* 0 for NO_PEAK */
+/* Times fn(arg): two calls to warm up, then at least 5, and on until the time of this size is spent
+ * (one and two for tests). kind: the peak, or NO_PEAK. */
+timing bench_time(const bench *b, int kind, void (*fn)(void *arg), void *arg);
 
 /* Rows. The name is made by printf. */
 typedef struct bench_figure {
     double value;
     const char *unit;
-    double flops; /* a second */
-    double peak;  /* what `flops` (or `value`, where flops is 0) is a share of; 0: no share */
+    double flops;  /* a second */
+    double peak;   /* what `flops` (or `value`, where flops is 0) is a share of; 0: no share */
+    double beside; /* the same, measured beside the runs */
 } bench_figure;
 void bench_say(const bench *b, bench_figure f, const char *name, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The peak of what this run's models multiply in. */
-double bench_model_peak(const bench *b);
+/* What this run's models multiply in. */
+peak_kind bench_model_kind(void);
 double bench_quantile(double *s, int64_t n, double q); /* sorts s */
 int32_t *bench_ids(rng *r, int64_t n, int64_t vocab);  /* uniform tokens; caller frees */
 span *bench_spans(int64_t n, int64_t length);          /* side by side; caller frees */

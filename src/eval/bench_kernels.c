@@ -16,8 +16,8 @@ static void multiply(void *arg) {
 
 /* Weights are packed once (a leaf's packs), as between two steps of the optimizer; a weight
  * gradient, whose factors are both new, is not. */
-static void time_product(const bench *b, const backend *be, const char *type, double peak,
-                         int64_t m, int64_t n, int64_t k, bool is_gradient) {
+static void time_product(const bench *b, const backend *be, int64_t m, int64_t n, int64_t k,
+                         bool is_gradient) {
     rng r = rng_new(b->o.seed);
     float *x = xmalloc((size_t)(m * k) * sizeof *x), *y = xmalloc((size_t)(k * n) * sizeof *y),
           *z = xcalloc((size_t)(m * n), sizeof *z);
@@ -31,9 +31,12 @@ static void time_product(const bench *b, const backend *be, const char *type, do
     } else {
         p.mm.packs = pack_new();
     }
-    double flops = 2.0 * (double)m * (double)n * (double)k / bench_median_s(b, multiply, &p);
-    bench_say(b, (bench_figure){flops / 1e9, "GFLOP/s", flops, peak}, "matmul.%s.%ldx%ldx%ld", type,
-              (long)m, (long)n, (long)k);
+    peak_kind kind = be->rounds_to_bf16 ? PEAK_BF16 : PEAK_F32;
+    timing t = bench_time(b, kind, multiply, &p);
+    double flops = 2.0 * (double)m * (double)n * (double)k / t.s;
+    bench_say(b, (bench_figure){flops / 1e9, "GFLOP/s", flops, b->ops[kind], t.peak},
+              "matmul.%s.%ldx%ldx%ld", kind == PEAK_BF16 ? "bf16" : "f32", (long)m, (long)n,
+              (long)k);
     pack_free(p.mm.packs);
     free(x);
     free(y);
@@ -41,14 +44,12 @@ static void time_product(const bench *b, const backend *be, const char *type, do
 }
 
 static void time_family(const bench *b, const backend *be) {
-    const char *type = be->rounds_to_bf16 ? "bf16" : "f32";
-    double peak = b->ops[be->rounds_to_bf16 ? PEAK_BF16 : PEAK_F32];
     int64_t d = b->o.dim, tokens = b->o.size == BENCH_TINY ? 64 : 8192;
-    time_product(b, be, type, peak, tokens, d, d, false);
-    time_product(b, be, type, peak, tokens, 4 * d, d, false);
-    time_product(b, be, type, peak, tokens, d, 4 * d, false);
-    time_product(b, be, type, peak, d, 4 * d, tokens, true);   /* a weight gradient */
-    time_product(b, be, type, peak, 1, BENCH_VOCAB, d, false); /* one token's logits */
+    time_product(b, be, tokens, d, d, false);
+    time_product(b, be, tokens, 4 * d, d, false);
+    time_product(b, be, tokens, d, 4 * d, false);
+    time_product(b, be, d, 4 * d, tokens, true);   /* a weight gradient */
+    time_product(b, be, 1, BENCH_VOCAB, d, false); /* one token's logits */
 }
 
 /* The best family of each type that runs here; the forced one alone where RAGLAN_CPU is set. */

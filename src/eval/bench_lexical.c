@@ -55,7 +55,7 @@ static status build(const bench *b, const char *folder, int64_t n, char name[SEG
     spent += now_s() - begun;
     lexical_builder_close(w);
     buf_clear(&text);
-    if (!st) bench_say(b, (bench_figure){spent, "s", 0, 0}, "lexical.%ld.build", (long)n);
+    if (!st) bench_say(b, (bench_figure){spent, "s", 0, 0, 0}, "lexical.%ld.build", (long)n);
     return st;
 }
 
@@ -76,9 +76,9 @@ static status ask(const bench *b, const lexical *ix, int64_t n) {
     }
     buf_clear(&text);
     if (st) return st;
-    bench_say(b, (bench_figure){1e3 * bench_quantile(s, QUESTIONS, .5), "ms", 0, 0},
+    bench_say(b, (bench_figure){1e3 * bench_quantile(s, QUESTIONS, .5), "ms", 0, 0, 0},
               "lexical.%ld.p50", (long)n);
-    bench_say(b, (bench_figure){1e3 * bench_quantile(s, QUESTIONS, .99), "ms", 0, 0},
+    bench_say(b, (bench_figure){1e3 * bench_quantile(s, QUESTIONS, .99), "ms", 0, 0, 0},
               "lexical.%ld.p99", (long)n);
     return OK;
 }

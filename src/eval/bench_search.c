@@ -56,13 +56,14 @@ static void time_scan(const bench *b, flat *ix, int64_t n, int64_t dim, rng *r) 
     unit_rows(r, BATCH, dim, q);
     s.q = q;
     double ops = 2.0 * (double)n * (double)dim, bytes = (double)n * (double)codes_width(dim);
-    double t = bench_median_s(b, search, &s);
+    timing t = bench_time(b, NO_PEAK, search, &s);
     /* flops / peak is here bytes a second / peak.read: the row's bound is memory */
-    bench_say(b, (bench_figure){1e3 * t, "ms", ops / t, b->read * ops / bytes},
+    bench_say(b, (bench_figure){1e3 * t.s, "ms", ops / t.s, b->read * ops / bytes, 0},
               "search.flat.%ldx%ld.q1", (long)n, (long)dim);
     s.n_query = BATCH;
-    t = bench_median_s(b, search, &s);
-    bench_say(b, (bench_figure){BATCH / t, "queries/s", BATCH * ops / t, b->ops[PEAK_INT8]},
+    t = bench_time(b, PEAK_INT8, search, &s);
+    double rate = BATCH / t.s;
+    bench_say(b, (bench_figure){rate, "queries/s", rate * ops, b->ops[PEAK_INT8], t.peak},
               "search.flat.%ldx%ld.q256", (long)n, (long)dim);
     free(q);
     free(s.hits);

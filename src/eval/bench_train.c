@@ -86,15 +86,15 @@ static void time_retriever(const bench *b, bool is_ragged) {
     arena *a = arena_new(0);
     s.g = graph_new(a, NULL, true);
 
-    double seconds = bench_median_s(b, retriever_run, &s);
+    timing t = bench_time(b, bench_model_kind(), retriever_run, &s);
     double tokens = (double)(asked + read);
     double padded = (double)(n * question_lengths[15] + 2 * n * passage_lengths[15]);
     double weights = (double)(BENCH_BLOCKS * 12 * d * d); /* attention 4, feed-forward 8 */
-    double flops = 6 * weights * tokens / seconds;
-    bench_say(b, (bench_figure){tokens / seconds, "tokens/s", flops, bench_model_peak(b)},
+    double flops = 6 * weights * tokens / t.s, peak = b->ops[bench_model_kind()];
+    bench_say(b, (bench_figure){tokens / t.s, "tokens/s", flops, peak, t.peak},
               "train.retriever.d%ld%s", (long)d, is_ragged ? ".ragged" : "");
-    if (is_ragged && !isnan(seconds))
-        bench_say(b, (bench_figure){100 * tokens / padded, "%", 0, 0},
+    if (is_ragged && !isnan(t.s))
+        bench_say(b, (bench_figure){100 * tokens / padded, "%", 0, 0, 0},
                   "train.retriever.d%ld.ragged.fill", (long)d);
 
     graph_free(s.g);
@@ -176,10 +176,10 @@ static void time_generator(const bench *b, bool copies) {
                         .n = n,
                         .place_weight = copies ? 1 : 0};
 
-    double seconds = bench_median_s(b, generator_run, &s);
+    timing t = bench_time(b, bench_model_kind(), generator_run, &s);
     double tokens = (double)(n_pairs * PAIR + n * (ANSWER + 1));
-    double flops = generator_flops(b, n, copies) / seconds;
-    bench_say(b, (bench_figure){tokens / seconds, "tokens/s", flops, bench_model_peak(b)},
+    double flops = generator_flops(b, n, copies) / t.s, peak = b->ops[bench_model_kind()];
+    bench_say(b, (bench_figure){tokens / t.s, "tokens/s", flops, peak, t.peak},
               "train.generator.d%ld%s", (long)b->o.dim, copies ? ".copy" : "");
 
     graph_free(s.g);

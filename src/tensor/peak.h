@@ -13,6 +13,9 @@ typedef enum peak_kind { PEAK_F32, PEAK_BF16, PEAK_INT8, PEAK_KINDS } peak_kind;
 /* Operations a second (a multiply-add counts two), the best of some rounds that take about
  * `seconds` together. bf16 in a family that has no such products: the rate of f32. */
 double peak_ops(peak_kind k, double seconds);
+/* The same now, in about `seconds`, by the instruction that peak_ops(k), which comes first, found
+ * fastest: where other work comes and goes, what is timed can be set against the peak beside it. */
+double peak_again(peak_kind k, double seconds);
 /* Bytes a second of reading `bytes` of memory in a row on all threads, best of `rounds`. */
 double peak_read(size_t bytes, int rounds);
 

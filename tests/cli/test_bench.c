@@ -85,10 +85,12 @@ static void every_row_has_every_field(void **state) {
     read_rows();
     assert_int_equal(n_rows, 8); /* four peaks, four of the part */
     for (int i = 0; i < n_rows; i++) {
-        assert_int_equal(json_object_size(rows[i]), 7);
+        assert_int_equal(json_object_size(rows[i]), 8);
         assert_true(json_num(rows[i], "value", -1) > 0);
         assert_true(json_num(rows[i], "flops", -1) >= 0);
         assert_true(json_num(rows[i], "peak_fraction", -1) >= 0);
+        bool is_peak = !strncmp(json_str(rows[i], "name", ""), "peak.", 5);
+        assert_true(is_peak == (json_num(rows[i], "peak_fraction_beside", -1) == 0));
         assert_int_equal(json_int(rows[i], "threads", 0), 1);
         assert_true(strlen(json_str(rows[i], "cpu", "")) > 0);
     }
