@@ -28,7 +28,7 @@ lacks() { ! grep -qF -- "$1" "$folder/out" || wrong "a line has: $1"; }
 cat >"$folder/raglan" <<'END'
 #!/bin/sh
 [ "$1" = --version ] && { echo "raglan 0"; exit; }
-row() { echo "{\"name\": \"$1\", \"value\": $2, \"unit\": \"$3\", \"peak_fraction\": $4, \"cpu\": \"a CPU\"}"; }
+row() { echo "{\"name\": \"$1\", \"value\": $2, \"unit\": \"$3\", \"peak_fraction\": $4, \"peak_fraction_beside\": $4, \"cpu\": \"a CPU\"}"; }
 n=$(cat "$0.n" 2>/dev/null || echo 1)
 [ "$2" != train ] || echo 2 >"$0.n"
 row peak.f32 100 GFLOP/s 0
