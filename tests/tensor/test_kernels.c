@@ -108,7 +108,7 @@ typedef struct large {
     activation act; /* ACT_NONE: no bias either */
 } large;
 
-/* Tasks of 512 rows, 1 MiB of c or 512 KiB of b at a time, 512 bytes to 2 KiB of k in a pass: each shape
+/* Tasks of 512 rows, 1 MiB of c or 512 KiB of b at a time, 1 to 2 KiB of k in a pass: each shape
  * crosses some. */
 static const large shapes[] = {
     {600, 70, 40, false, false, false, true, ACT_RELU},    /* several tasks of rows */

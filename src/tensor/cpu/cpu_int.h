@@ -134,7 +134,7 @@ const char *pack_get(pack_cache *p, enum pack_way way, const void *kind, const m
 
 /* This thread's own memory, 64-byte-aligned, contents undefined, kept until the thread ends: no
  * allocation once the largest shape has been seen. Valid until the same slot is asked for again. */
-enum scratch_slot { SCRATCH_A, SCRATCH_B, SCRATCH_ROWS, N_SCRATCH };
+enum scratch_slot { SCRATCH_A, SCRATCH_B, SCRATCH_ROWS, SCRATCH_C, N_SCRATCH };
 void *scratch_take(enum scratch_slot slot, size_t bytes);
 
 /* Pieces of one slot's memory: cut once from none, which counts `used`, then from that much. */

@@ -16,8 +16,8 @@
  *             kernel                  c in registers over KC, then added to memory
  *
  * Where k is long and b is no weight, c is small and both factors are large (weight gradients):
- * there a task takes its block of c, which stays in L2, through all of k, and packs what it needs of
- * both. Several tasks pack the same lines then, which costs less than a core's reading of what
+ * there a task takes its block of c through all of k and packs what it needs of both. Its sums stay in
+ * L2, one panel by one panel side by side: rows of a wide c would share a few sets of it. Several tasks pack the same lines then, which costs less than a core's reading of what
  * another has just written; blocks are cut so that both together cost least.
  *
  * Either factor may lie in memory as bf16: packing then only moves it. A result in bf16 is rounded
@@ -32,18 +32,18 @@
 #include <xmmintrin.h>
 
 enum {
-    KC_CACHED = 2048,      /* bytes of k in one pass, packed, where b's panels are there ... */
-    KC_FRESH = 512,        /* ... and where they are made on the way */
-    K_LONG = 2 * KC_FRESH, /* bytes of k beyond which a task packs its own part of b */
-    MC = 512,              /* most rows of a task ... */
-    A_BYTES = 1 << 20,     /* ... and bytes of op(a), packed, in one pass */
-    B_BYTES = 512 << 10,   /* of op(b) panels that share L2 with the rest */
-    FAR_BYTES = 4 << 20,   /* a larger bf16 result leaves L2 before it is read */
-    C_BYTES = 1 << 20,     /* of a block of c through all of k */
-    PACK_COST = 128,       /* packing an element takes as long as so many multiply-adds */
-    PACK_LINES = 256,      /* a task of parallel packing: lines ... */
-    PACK_K = 256,          /* ... by k */
-    TASK_FLOP = 1 << 21,   /* a smaller task costs more to hand out than it gains */
+    KC_CACHED = 2048,    /* bytes of k in one pass, packed, where b's panels are there ... */
+    KC_FRESH = 1024,     /* ... and where they are made on the way */
+    K_LONG = KC_FRESH,   /* bytes of k beyond which a task packs its own part of b */
+    MC = 512,            /* most rows of a task ... */
+    A_BYTES = 1 << 20,   /* ... and bytes of op(a), packed, in one pass */
+    B_BYTES = 512 << 10, /* of op(b) panels that share L2 with the rest */
+    FAR_BYTES = 4 << 20, /* a larger bf16 result leaves L2 before it is read */
+    C_BYTES = 1 << 20,   /* of a block of c through all of k */
+    PACK_COST = 128,     /* packing an element takes as long as so many multiply-adds */
+    PACK_LINES = 256,    /* a task of parallel packing: lines ... */
+    PACK_K = 256,        /* ... by k */
+    TASK_FLOP = 1 << 21, /* a smaller task costs more to hand out than it gains */
     TASKS_A_THREAD = 4,
     FEW = 8,             /* rows: fewer take as long, the time that b takes to be read */
     BLOCK_MAX = 32 * 32, /* mr * nr of any family */
@@ -176,13 +176,15 @@ static void block_of(const gemm_kind *g, const factors *f, int64_t i, int64_t j,
                   add);
 }
 
-/* Rows i0.., columns j0.. of c, from k on; plus: what is added in the same pass, or NULL. */
+/* Rows i0.., columns j0.. of c, from k on; plus: what is added in the same pass, or NULL. held: room
+ * for the sums of all passes, [m / mr][n / nr][mr, nr]; NULL: they are added in c. */
 static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t k,
-                     const factors *f, const factors *plus) {
+                     const factors *f, const factors *plus, float *held) {
     const gemm_kind *g = p->g;
     const matmul *mm = p->mm;
-    bool add = mm->accumulate || k > 0, last = k + f->kc == mm->k;
-    bool finishes = mm->c16 || (last && (mm->bias || mm->act != ACT_NONE));
+    bool first = k == 0, last = k + f->kc == mm->k;
+    bool finishes = held ? last : mm->c16 || (last && (mm->bias || mm->act != ACT_NONE));
+    bool add = mm->accumulate || (!first && !held); /* to c */
     _Alignas(64) float sums[2][BLOCK_MAX];
     finishing waits = {.cols = 0};
     int64_t nc = most(g->nr, B_BYTES / most(1, b_panel_bytes(g, f->kc)) * g->nr);
@@ -191,9 +193,11 @@ static void multiply(const product *p, int64_t i0, int64_t m, int64_t j0, int64_
         for (int64_t i = 0; i < m; i += g->mr) {
             for (int64_t j = jc; j < end; j += g->nr) {
                 int64_t rows = least(g->mr, m - i), cols = least(g->nr, end - j);
-                float *c = finishes ? sums[turn ^= 1] : mm->c + (i0 + i) * mm->ldc + j0 + j;
-                int64_t ldc = finishes ? g->nr : mm->ldc;
-                block_of(g, f, i, j, rows, cols, c, ldc, add && !finishes);
+                int64_t ldc = held || finishes ? g->nr : mm->ldc;
+                float *c = held ? held + (i / g->mr * cuts(n, g->nr) + j / g->nr) * g->mr * g->nr
+                           : finishes ? sums[turn ^= 1]
+                                      : mm->c + (i0 + i) * mm->ldc + j0 + j;
+                block_of(g, f, i, j, rows, cols, c, ldc, held ? !first : add && !finishes);
                 if (plus) block_of(g, plus, i, j, rows, cols, c, ldc, true);
                 if (!finishes) continue;
                 finish(g, &waits);
@@ -248,11 +252,15 @@ static void product_task(void *arg, int64_t i, int worker) {
     factors plus = {0};
     if (mm->plus)
         plus = factors_of(g, mm->plus, p->plus, i0, m, j0, n, 0, mm->plus->k, SCRATCH_ROWS);
+    float *held = NULL;
+    if (!p->b)
+        held = scratch_take(SCRATCH_C,
+                            (size_t)(round_up(m, g->mr) * round_up(n, g->nr)) * sizeof *held);
     int64_t k = 0;
     do {
         int64_t kc = least(p->kc, mm->k - k);
         factors f = factors_of(g, mm, p->b, i0, m, j0, n, k, kc, SCRATCH_A);
-        multiply(p, i0, m, j0, n, k, &f, mm->plus ? &plus : NULL);
+        multiply(p, i0, m, j0, n, k, &f, mm->plus ? &plus : NULL, held);
         k += kc;
     } while (k < mm->k);
     if (is_far(mm)) _mm_sfence(); /* other threads may read it from here on */
