@@ -140,20 +140,16 @@ static status from_json(json_t *j, const char *path, manifest *m) {
 
 status manifest_read(const char *folder, manifest *out) {
     char *path = xasprintf("%s/manifest.json", folder);
-    manifest m;
-    manifest_init(&m);
+    manifest_init(out);
     json_t *j = NULL;
     status st = OK;
     if (file_exists(path)) {
         st = json_read(path, &j);
-        if (!st) st = from_json(j, path, &m);
+        if (!st) st = from_json(j, path, out);
     }
     json_decref(j);
     free(path);
-    if (st)
-        manifest_clear(&m);
-    else
-        *out = m;
+    if (st) manifest_clear(out);
     return st;
 }
 

@@ -30,7 +30,7 @@ typedef struct manifest {
 void manifest_init(manifest *m); /* empty, fusion_default */
 void manifest_clear(manifest *m);
 /* Absent: an empty manifest, OK. ERR_FORMAT: damaged (broken JSON, checksum, impossible value, a
- * name that leaves the folder). */
+ * name that leaves the folder); m is empty then. */
 status manifest_read(const char *folder, manifest *m);
 /* Writes generation + 1 durably; m->generation is updated. */
 status manifest_write(const char *folder, manifest *m);
