@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/opts.h"
 #include "eval/bench.h"
+#include "tensor/backend.h"
 #include "util/json.h"
 #include "util/par.h"
 
@@ -62,8 +63,8 @@ int cmd_bench(int argc, char **argv) {
     int size;
     /* clang-format off */
     opt table[] = {
-        {"dim", OPT_INT, &dim, "256", 8, 4096, "D",
-         "width of the models and products, a multiple of 8", false},
+        {"dim", OPT_INT, &dim, "256", 16, 4096, "D",
+         "width of the models and products, a multiple of 16", false},
         {"size", OPT_CHOICE, &size, "full", 0, 0, "full|quick|tiny",
          "full: minutes; quick: seconds, smaller indexes; tiny: a test that it runs", false},
     };
@@ -81,9 +82,11 @@ int cmd_bench(int argc, char **argv) {
     if (code >= 0) return code;
     unsigned bits = part_of(&o, o.n_args ? o.args[0] : "all");
     if (!bits) return 2;
-    if (dim % 8) return opts_wrong(&o, "--dim is %ld, wanted a multiple of 8", (long)dim);
+    if (dim % 16) return opts_wrong(&o, "--dim is %ld, wanted a multiple of 16", (long)dim);
     printer p = {.json = o.json, .cpu = bench_cpu()};
-    if (!o.json) printf("%s, %d thread%s\n", p.cpu, par_threads(), plural(par_threads()));
+    if (!o.json)
+        printf("%s, kernels '%s', %d thread%s\n", p.cpu, backend_cpu()->name, par_threads(),
+               plural(par_threads()));
     status st = bench_run(&(bench_options){.parts = bits,
                                            .size = (bench_size)size,
                                            .dim = dim,

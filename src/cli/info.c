@@ -127,11 +127,11 @@ static void print(const char *home, const json_t *j) {
     json_t *c;
     json_array_foreach(json_object_get(j, "checkpoints"), i, c) {
         const json_t *figures = json_object_get(c, "dev");
+        bool is_newest = json_flag(c, "newest", false);
         printf("%-12s %.12s, step %" PRId64 "%s%s%s, dev%s", json_str(c, "type", ""),
                json_str(c, "identifier", ""), json_int(c, "step", 0),
-               json_flag(c, "finished", false) ? "" : ", unfinished",
-               json_flag(c, "newest", false) ? ", newest" : "",
-               json_flag(c, "best", false) ? ", best" : "",
+               is_newest && !json_flag(c, "finished", false) ? ", unfinished" : "",
+               is_newest ? ", newest" : "", json_flag(c, "best", false) ? ", best" : "",
                json_is_object(figures) ? "" : " not measured");
         print_figures(figures);
         printf("\n");

@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/opts.h"
+#include "tensor/backend.h"
 #include "util/log.h"
 #include "util/stop.h"
 
@@ -146,9 +147,13 @@ static int run(int argc, char **argv) {
                 late->name, late->name, late->name);
         return 2;
     }
-    if (word[0] == '-' && published) return published->run(argc, argv);
-    const command *c = find(word);
-    return c ? c->run(argc - 1, argv + 1) : unknown(word);
+    bool is_published = word[0] == '-' && published;
+    const command *c = is_published ? published : find(word);
+    if (!c) return unknown(word);
+    const backend *be;
+    status st = backend_find(NULL, &be); /* RAGLAN_CPU, before anything is computed */
+    if (st) return cli_exit(st);
+    return is_published ? c->run(argc, argv) : c->run(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv) {

@@ -1,4 +1,5 @@
 /* The benchmark's frame: peaks, the clock, the rows. */
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -110,7 +111,8 @@ status bench_folder_make(char **path) {
     char *made = xasprintf("%s/raglan-bench-XXXXXX", at && *at ? at : "/tmp");
     if (!mkdtemp(made)) {
         err_set(ERR_IO, __FILE__, __LINE__,
-                "%s: cannot make a folder; set TMPDIR to a place for 2 GB", made);
+                "%s: cannot make a folder (%s); set TMPDIR to a place for 2 GB", made,
+                strerror(errno));
         free(made);
         return ERR_IO;
     }
@@ -149,8 +151,9 @@ char *bench_cpu(void) {
 /* ---- all ---- */
 
 status bench_run(const bench_options *o) {
-    if (o->dim < 8 || o->dim % 8)
-        FAIL(ERR_ARG, "--dim is %ld, wanted a multiple of 8: the models have 8 heads",
+    if (o->dim < 16 || o->dim % 16)
+        FAIL(ERR_ARG,
+             "--dim is %ld, wanted a multiple of 16: the models have 8 heads of even width",
              (long)o->dim);
     static const struct part {
         unsigned bit;

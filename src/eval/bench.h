@@ -43,7 +43,7 @@ typedef struct bench_options {
     void *arg;
 } bench_options;
 
-/* Peaks first, then the parts in the order of the enum. ERR_ARG where dim is no multiple of 8,
+/* Peaks first, then the parts in the order of the enum. ERR_ARG where dim is no multiple of 16,
  * ERR_IO where the temporary folder (TMPDIR, for search files) cannot be used, ERR_STOPPED after
  * Ctrl+C. */
 status bench_run(const bench_options *o);

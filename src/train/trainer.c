@@ -160,7 +160,9 @@ static void say_end(const run *r, int64_t fitted) {
     say_in_use(r);
     if (r->o.minutes <= 0 || r->total == fitted) return;
     char *command = fit_command(r);
-    log_info("the clock allowed %" PRId64 " step%s: %s", r->total, plural(r->total), command);
+    log_info("the clock allowed %" PRId64 " step%s instead of %" PRId64
+             "; as many from the start, at rates planned for them: %s",
+             r->total, plural(r->total), fitted, command);
     free(command);
 }
 

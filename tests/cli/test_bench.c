@@ -98,6 +98,18 @@ static void every_row_has_every_field(void **state) {
                 json_num(row("answer.k10.d16.first"), "value", 0));
 }
 
+static void a_wrong_family_is_said_before_anything_runs(void **state) {
+    (void)state;
+    setenv("RAGLAN_CPU", "AMX", 1);
+    int code = raglan("bench answer --size tiny --dim 16");
+    unsetenv("RAGLAN_CPU");
+    assert_int_equal(code, 1);
+    buf err = {0};
+    assert_int_equal(file_read(temp_path("err"), 0, &err), OK);
+    assert_non_null(strstr(err.at, "RAGLAN_CPU: 'AMX' is no known family of kernels"));
+    buf_clear(&err);
+}
+
 static void a_wrong_part_or_width_is_wrong_usage(void **state) {
     (void)state;
     assert_int_equal(raglan("bench kernel"), 2);
@@ -107,6 +119,7 @@ static void a_wrong_part_or_width_is_wrong_usage(void **state) {
     assert_non_null(strstr(err.at, "the nearest is kernels"));
     buf_clear(&err);
     assert_int_equal(raglan("bench --dim 20"), 2);
+    assert_int_equal(raglan("bench --dim 24"), 2); /* 8 heads of 3 columns cannot be turned */
     assert_int_equal(raglan("bench --size small"), 2);
 }
 
@@ -120,6 +133,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_promised_row_is_there),
         cmocka_unit_test(every_row_has_every_field),
+        cmocka_unit_test(a_wrong_family_is_said_before_anything_runs),
         cmocka_unit_test(a_wrong_part_or_width_is_wrong_usage),
     };
     return cmocka_run_group_tests(tests, NULL, free_rows);
