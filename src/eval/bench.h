@@ -29,9 +29,9 @@ typedef struct bench_row {
     double flops;         /* operations a second; 0 where nobody counts them */
     double peak_fraction; /* of this machine's peak for what bounds the row: arithmetic of the type
                              it multiplies in, or memory read; 0 where neither is the measure */
-    double
-        peak_fraction_beside; /* the same of the peak of arithmetic right before and after each run;
-                                    0 where it is not the measure */
+    /* The same of the peak of arithmetic right before and after each run; 0 where it is not the
+     * measure. */
+    double peak_fraction_beside;
 } bench_row;
 
 typedef struct bench_options {
